@@ -78,7 +78,7 @@ export interface ListRoutesRequest {
   showDeleted: boolean;
   /** Routes a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. */
   pageSize: number;
-  /** From the page before; every other field must be the same, else INVALID_ARGUMENT. Empty: the first page. */
+  /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
   pageToken: string;
 }
 

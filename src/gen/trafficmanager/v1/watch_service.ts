@@ -56,10 +56,15 @@ export interface SnapshotChunk {
   last: boolean;
 }
 
-/** Changes, whole transactions only. */
+/** Changes: whole transactions, unless one alone is too large for a message (about 1 MiB). */
 export interface ChangeBatch {
   /** In the order of their revisions. */
   changes: Change[];
+  /**
+   * True: the last transaction goes on in the next message; `revision` of this message is still the one before it, so
+   * that a stream that breaks now resumes with the whole transaction.
+   */
+  continued: boolean;
 }
 
 /** Nothing new, up to the revision of the message. */
@@ -274,13 +279,16 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
 };
 
 function createBaseChangeBatch(): ChangeBatch {
-  return { changes: [] };
+  return { changes: [], continued: false };
 }
 
 export const ChangeBatch: MessageFns<ChangeBatch> = {
   encode(message: ChangeBatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.changes) {
       Change.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.continued !== false) {
+      writer.uint32(16).bool(message.continued);
     }
     return writer;
   },
@@ -304,6 +312,14 @@ export const ChangeBatch: MessageFns<ChangeBatch> = {
             }
 
             message.changes.push(Change.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.continued = reader.bool();
             continue;
           }
         }

@@ -1,0 +1,32 @@
+import type { Change } from '../domain/change.ts';
+import { tenantNotFound } from '../domain/transaction.ts';
+import type { ConfigurationStore } from '../ports/configuration-store.ts';
+import type { Replica } from './replica.ts';
+import type { TenantReplica } from './tenant-replica.ts';
+
+/** Watches on the control plane: live from the replica's memory, older changes from the log. */
+export class ReplicaWatchSource {
+  readonly #replica: Replica;
+  readonly #store: ConfigurationStore;
+
+  constructor(replica: Replica, store: ConfigurationStore) {
+    this.#replica = replica;
+    this.#store = store;
+  }
+
+  async open(tenant: string, revision: number): Promise<TenantReplica> {
+    const held = this.#replica.find(tenant);
+    if (held !== undefined && held.position.revision >= Math.max(revision, 1)) return held;
+    const strong = await this.#replica.findStrong(tenant);
+    if (strong === undefined) throw tenantNotFound(tenant);
+    return strong;
+  }
+
+  /** Whole transactions: a page that would end inside one is read on to its end. */
+  async older(tenant: string, from: number, limit: number): Promise<readonly Change[]> {
+    const page = await this.#store.changesFrom(tenant, from, limit);
+    const last = page.at(-1);
+    if (last === undefined || last.commitRevision === last.revision || limit === 1) return page;
+    return [...page, ...(await this.#store.changesFrom(tenant, last.revision + 1, last.commitRevision - last.revision))];
+  }
+}

@@ -1,0 +1,103 @@
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
+import { replicaLimits } from './limits.ts';
+import { TenantReplica } from './tenant-replica.ts';
+
+export type ReplicaOptions = { readonly store: ConfigurationStore; readonly signal: ChangeSignal; readonly clock: Clock; readonly logger: Logger };
+
+/**
+ * All tenants in this replica's memory, kept up to date by tailing the change log: wake-ups say which tenants moved, a poll
+ * makes sure. It serves lookups and watches, and is what writes are worked out on; Postgres stays the only truth.
+ */
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #tenants = new Map<string, TenantReplica>();
+  readonly #stopped = new AbortController();
+  #polling: Promise<void> | undefined;
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options;
+  }
+
+  /** Loads everything, then follows. Rejects when Postgres cannot be read. */
+  async start(): Promise<void> {
+    const { store, signal, clock } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    for (const snapshot of await store.loadAll()) {
+      const tenant = this.adopt(snapshot.tenant.tenant);
+      tenant.reset(snapshot);
+      tenant.markVerified(startedAtMs);
+    }
+    signal.subscribe((tenants) => void this.#follow(tenants));
+    this.#polling = this.#poll();
+  }
+
+  /** A tenant in memory; undefined when it is not known here (it may exist since a moment). */
+  find(tenant: string): TenantReplica | undefined {
+    return this.#tenants.get(tenant);
+  }
+
+  /** A tenant as Postgres has it now or newer; undefined when there is none. One round trip, more only when memory is behind. */
+  async findStrong(tenant: string): Promise<TenantReplica | undefined> {
+    const { store, clock } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    const head = await store.head(tenant);
+    if (head === undefined) return undefined;
+    const replica = this.adopt(tenant);
+    if (replica.position.commitId === head.position.commitId) replica.markVerified(startedAtMs);
+    else if (replica.position.revision <= head.position.revision) await replica.catchUp();
+    return replica;
+  }
+
+  /** The tenant's place in memory, made when it is new. Only for tenants that exist or are being created. */
+  adopt(tenant: string): TenantReplica {
+    let replica = this.#tenants.get(tenant);
+    if (replica === undefined) {
+      replica = new TenantReplica(tenant, this.#options.store, () => this.#options.clock.monotonicMs());
+      this.#tenants.set(tenant, replica);
+    }
+    return replica;
+  }
+
+  async #poll(): Promise<void> {
+    const { clock } = this.#options;
+    while (!this.#stopped.signal.aborted) {
+      await clock.sleep(replicaLimits.pollIntervalMs, this.#stopped.signal);
+      if (!this.#stopped.signal.aborted) await this.#follow(undefined);
+    }
+  }
+
+  /** Catches up with the named tenants, or with all whose head is elsewhere than memory. */
+  async #follow(tenants: readonly string[] | undefined): Promise<void> {
+    const { logger } = this.#options;
+    try {
+      if (tenants === undefined) await this.#compareHeads();
+      else await Promise.all(tenants.map((tenant) => this.adopt(tenant).catchUp()));
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) logger.warn({ error }, 'cannot read the change log; serving what is in memory');
+    }
+  }
+
+  async #compareHeads(): Promise<void> {
+    const { store, clock, logger } = this.#options;
+    const startedAtMs = clock.monotonicMs();
+    const known = new Map([...this.#tenants.values()].map((replica) => [replica.tenant, replica.position]));
+    for (const head of await store.heads()) {
+      const replica = this.adopt(head.tenant);
+      const before = known.get(head.tenant);
+      if (before?.commitId === head.position.commitId) replica.markVerified(startedAtMs);
+      else {
+        if (before !== undefined && before.revision > head.position.revision) {
+          logger.error({ tenant: head.tenant, memory: before, database: head.position }, 'the database went back in time; taking the tenant anew');
+        }
+        await replica.catchUp();
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    await this.#polling;
+  }
+}

@@ -1,0 +1,78 @@
+import type { Change, ChangeSubject } from '../domain/change.ts';
+import { digest64 } from '../domain/digest.ts';
+import { DomainError } from '../domain/domain-error.ts';
+import type { Transaction } from '../domain/transaction.ts';
+import type { CommitReply, ConfigurationStore } from '../ports/configuration-store.ts';
+
+/** A transaction as a caller asks for it. */
+export type WriteRequest = {
+  readonly transaction: Transaction;
+  /** '' : none. */
+  readonly requestId: string;
+  /** Answer with what would change, and change nothing. */
+  readonly validateOnly: boolean;
+  /** Fires when the caller has gone or its deadline has passed: what is not being committed yet is dropped. */
+  readonly signal: AbortSignal;
+};
+
+/** One mutation's answer. */
+export type WriteOutcome = { readonly subject: ChangeSubject; readonly change: Change | undefined };
+
+/** A transaction's answer. */
+export type WriteResult = {
+  /** The tenant's revision at which the outcomes hold. */
+  readonly revision: number;
+  /** One for each mutation, in order. */
+  readonly outcomes: readonly WriteOutcome[];
+};
+
+/** What a request asks for, whatever its id: equal for equal requests. */
+export function fingerprintOf({ transaction, validateOnly }: WriteRequest): string {
+  return digest64(JSON.stringify([transaction.tenant, transaction.mutations, validateOnly]));
+}
+
+/** The reply to keep for a request that was carried out. */
+export function replyFor(request: WriteRequest, result: WriteResult): CommitReply {
+  return {
+    requestId: request.requestId,
+    fingerprint: fingerprintOf(request),
+    revision: result.revision,
+    outcomes: result.outcomes.map(({ subject, change }) => ({ revision: change?.revision ?? revisionOf(subject), changed: change !== undefined })),
+  };
+}
+
+function revisionOf(subject: ChangeSubject): number {
+  return subject.after?.revision ?? 0;
+}
+
+/** The first reply again, rebuilt from the change log. Throws REQUEST_ID_REUSED when something else is asked now. */
+export async function replay(store: ConfigurationStore, request: WriteRequest, reply: CommitReply): Promise<WriteResult> {
+  if (reply.fingerprint !== fingerprintOf(request)) {
+    throw new DomainError('REQUEST_ID_REUSED', `request id ${request.requestId} was used for another request in the last 24 hours`, {
+      metadata: { request_id: request.requestId },
+    });
+  }
+  const changes = new Map<number, Change>();
+  const revisions = reply.outcomes.map((outcome) => outcome.revision);
+  const [first, last] = [Math.min(...revisions), Math.max(...revisions)];
+  // One read for a whole batch: its own changes are consecutive.
+  const page = revisions.length === 0 ? [] : await store.changesFrom(request.transaction.tenant, first, last - first + 1);
+  for (const change of page) changes.set(change.revision, change);
+  const outcomes = reply.outcomes.map(({ revision, changed }) => {
+    const change = changes.get(revision);
+    if (change === undefined) throw new DomainError('INTERNAL', 'internal error', { cause: new Error(`change ${revision} of a stored reply is missing`) });
+    return changed ? { subject: change.subject, change } : { subject: unchangedSubject(change.subject), change: undefined };
+  });
+  return { revision: reply.revision, outcomes };
+}
+
+function unchangedSubject(subject: ChangeSubject): ChangeSubject {
+  switch (subject.kind) {
+    case 'route':
+      return { ...subject, before: subject.after };
+    case 'traffic_policy':
+      return { ...subject, before: subject.after };
+    case 'tenant':
+      return { ...subject, before: subject.after };
+  }
+}

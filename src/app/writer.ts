@@ -1,0 +1,44 @@
+import type { Clock } from '../platform/clock.ts';
+import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
+import { tenantNotFound } from '../domain/transaction.ts';
+import type { Replica } from './replica.ts';
+import { TenantWriter } from './tenant-writer.ts';
+import type { WriteRequest, WriteResult } from './write-request.ts';
+
+export type WriterOptions = {
+  readonly replica: Replica;
+  readonly store: ConfigurationStore;
+  readonly signal: ChangeSignal;
+  readonly clock: Clock;
+  readonly random: () => number;
+};
+
+/** The way in for every mutation: tenants in parallel, each tenant in series. */
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #tenants = new Map<string, TenantWriter>();
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /** Carries out a request; durable when it resolves. Rejects with a DomainError. */
+  async write(request: WriteRequest): Promise<WriteResult> {
+    const { tenant, mutations } = request.transaction;
+    // Only tenants that exist, or are being created, get a place in memory: names of strangers must not fill it.
+    if (this.#options.replica.find(tenant) === undefined && mutations[0]?.kind !== 'create_tenant') {
+      if ((await this.#options.replica.findStrong(tenant)) === undefined) throw tenantNotFound(tenant);
+    }
+    return this.#writerOf(tenant).submit(request);
+  }
+
+  #writerOf(tenant: string): TenantWriter {
+    let writer = this.#tenants.get(tenant);
+    if (writer === undefined) {
+      const { replica, ...options } = this.#options;
+      writer = new TenantWriter({ replica: replica.adopt(tenant), ...options });
+      this.#tenants.set(tenant, writer);
+    }
+    return writer;
+  }
+}

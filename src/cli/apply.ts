@@ -1,0 +1,191 @@
+import { readFile } from 'node:fs/promises';
+import {
+  ChangeAction,
+  createClient,
+  RouteState,
+  TrafficManagerError,
+  type Change,
+  type Route,
+  type TrafficManagerClient,
+  type TrafficPolicy,
+} from '../client/index.ts';
+import { forEachConcurrently } from './for-each-concurrently.ts';
+import { cliLimits } from './limits.ts';
+import { manifestResources, type ManifestResources } from './manifest-resources.ts';
+import { parseManifest } from './manifest.ts';
+import { formatKey } from './resource-path.ts';
+
+/** What to apply, and where. */
+export interface ApplyOptions {
+  /** The path of a manifest, such as `deploy/examples/shop.yaml`. */
+  readonly file: string;
+  /** Of the control plane: `host:port`, `grpc://host:port` or `unix:/path`. */
+  readonly address: string;
+  /** Told of every change, in a line for people. */
+  readonly onProgress?: ((line: string) => void) | undefined;
+  /** Who applies, for the audit log. */
+  readonly actor?: string | undefined;
+  /** One id for all calls of this apply, so that the audit log shows them together. */
+  readonly correlationId?: string | undefined;
+  /** Milliseconds for each call, not for the whole; 5,000 when not set. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What came of it. */
+export interface ApplyResult {
+  /** Changes that were committed; a route that was updated and activated counts twice. */
+  readonly changes: number;
+  /** Tenants, routes and policies of the file that were already as it says. */
+  readonly unchanged: number;
+}
+
+/** A tenant, route or policy that the server refused. */
+export interface RefusedResource {
+  /** Such as `route acme/cart/production/v2`. */
+  readonly resource: string;
+  readonly error: TrafficManagerError;
+}
+
+/** The server refused resources for what the file says about them; each has its own error. */
+export class ApplyError extends Error {
+  override readonly name = 'ApplyError';
+  readonly refused: readonly RefusedResource[];
+
+  constructor(refused: readonly RefusedResource[]) {
+    super(`${refused.length} of the file's resources were refused; what went before them is applied.`);
+    this.refused = refused;
+  }
+}
+
+/**
+ * Makes the control plane hold what a manifest says. Converges: applied again it changes nothing, and after a failure it can
+ * simply be applied again. Never deletes: what the file does not mention stays as it is.
+ *
+ * Each step is whole before the next begins, so that no policy sends calls where no route answers yet, or no longer: tenants;
+ * routes created, updated and activated; policies; routes deactivated.
+ *
+ * @throws ManifestError before anything is sent, when the file is not a manifest.
+ * @throws ApplyError when the server refuses resources: all of that step that it refuses, 20 at most.
+ * @throws TrafficManagerError at once for any other failure of a call; the file's own errors come from node:fs.
+ */
+export async function applyFile(options: ApplyOptions): Promise<ApplyResult> {
+  const { file, address, onProgress = () => undefined, actor, correlationId, timeoutMs, signal } = options;
+  const resources = manifestResources(parseManifest({ file, text: await readFile(file, 'utf8') }));
+  using client = createClient({ address, defaults: { actor, correlationId, timeoutMs, signal } });
+  return await applyResources(client, resources, onProgress);
+}
+
+async function applyResources(
+  client: TrafficManagerClient,
+  { tenants, routes, policies }: ManifestResources,
+  onProgress: (line: string) => void,
+): Promise<ApplyResult> {
+  let changes = 0;
+  const changed = new Set<string>();
+  const record = (resource: string, change: Change | undefined) => {
+    if (change === undefined) return;
+    changes++;
+    changed.add(resource);
+    onProgress(`${resource} ${VERBS[change.action]} (revision ${change.revision})`);
+  };
+  const states = new Map<Route, RouteState | undefined>();
+
+  await eachResource(
+    tenants,
+    ({ tenant }) => `tenant ${tenant}`,
+    async (tenant, name) => {
+      record(name, await ensureTenant(client, tenant));
+    },
+  );
+  await eachResource(routes, routeName, async (route, name) => {
+    const written = await writeRoute(client, route);
+    record(name, written.change);
+    states.set(route, written.route?.state);
+    if (route.state !== RouteState.ROUTE_STATE_ACTIVE || written.route?.state === route.state) return;
+    record(name, (await client.routes.activateRoute({ key: route.key })).change);
+  });
+  await eachResource(policies, policyName, async (trafficPolicy, name) => {
+    record(name, (await client.policies.setTrafficPolicy({ trafficPolicy })).change);
+  });
+  const toDeactivate = routes.filter(({ state }) => state === RouteState.ROUTE_STATE_INACTIVE);
+  await eachResource(toDeactivate, routeName, async (route, name) => {
+    if (states.get(route) === route.state) return;
+    record(name, (await client.routes.deactivateRoute({ key: route.key })).change);
+  });
+  return { changes, unchanged: tenants.length + routes.length + policies.length - changed.size };
+}
+
+/** One step. What the server refuses for its content is gathered, so that one run shows all of it. */
+async function eachResource<Resource>(
+  resources: readonly Resource[],
+  nameOf: (resource: Resource) => string,
+  work: (resource: Resource, name: string) => Promise<void>,
+): Promise<void> {
+  const refused: RefusedResource[] = [];
+  await forEachConcurrently(resources, cliLimits.applyInFlightMax, async (resource) => {
+    const name = nameOf(resource);
+    try {
+      await work(resource, name);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      refused.push({ resource: name, error });
+      if (refused.length >= cliLimits.applyFailuresMax) throw new ApplyError(refused);
+    }
+  });
+  if (refused.length > 0) throw new ApplyError(refused);
+}
+
+async function ensureTenant(
+  client: TrafficManagerClient,
+  { tenant, displayName }: ManifestResources['tenants'][number],
+): Promise<Change | undefined> {
+  try {
+    const wanted = { tenant, displayName: displayName ?? '', revision: 0n };
+    return (await client.tenants.createTenant({ tenant: wanted })).change;
+  } catch (error) {
+    const exists = error instanceof TrafficManagerError && error.code === 'ALREADY_EXISTS';
+    // It has a display name, and the file does not care which.
+    if (exists && displayName === undefined) return undefined;
+    throw error;
+  }
+}
+
+async function writeRoute(
+  client: TrafficManagerClient,
+  route: Route,
+): Promise<{ readonly route?: Route | undefined; readonly change?: Change | undefined }> {
+  try {
+    return await client.routes.updateRoute({ route, allowMissing: true });
+  } catch (error) {
+    if (!(error instanceof TrafficManagerError) || error.reason !== 'ROUTE_DELETED') throw error;
+    // The name of a deleted route is free. Undeleting it first would let the endpoints it had answer until they are replaced.
+    return await client.routes.createRoute({ route });
+  }
+}
+
+/** Whether the failure is about what the file says, and so says nothing about the other resources. */
+function isRefusal(error: unknown): error is TrafficManagerError {
+  return error instanceof TrafficManagerError && REFUSALS.has(error.code);
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(['INVALID_ARGUMENT', 'FAILED_PRECONDITION', 'ALREADY_EXISTS', 'ABORTED']);
+
+const VERBS: Readonly<Record<ChangeAction, string>> = {
+  [ChangeAction.CHANGE_ACTION_UNSPECIFIED]: 'changed',
+  [ChangeAction.CHANGE_ACTION_CREATED]: 'created',
+  [ChangeAction.CHANGE_ACTION_UPDATED]: 'updated',
+  [ChangeAction.CHANGE_ACTION_ACTIVATED]: 'activated',
+  [ChangeAction.CHANGE_ACTION_DEACTIVATED]: 'deactivated',
+  [ChangeAction.CHANGE_ACTION_DELETED]: 'deleted',
+  [ChangeAction.CHANGE_ACTION_UNDELETED]: 'undeleted',
+  [ChangeAction.UNRECOGNIZED]: 'changed',
+};
+
+function routeName({ key }: Route): string {
+  return `route ${key === undefined ? '' : formatKey(key)}`;
+}
+
+function policyName({ key }: TrafficPolicy): string {
+  return `policy ${key === undefined ? '' : formatKey(key)}`;
+}

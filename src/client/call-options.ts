@@ -1,0 +1,60 @@
+import { Metadata } from '@grpc/grpc-js';
+import { TrafficManagerError } from './traffic-manager-error.ts';
+
+/** How one call is made; everything is optional. */
+export interface CallOptions {
+  /**
+   * Milliseconds until the call fails with DEADLINE_EXCEEDED; `Infinity` for never. Default: 5,000 for a call with one answer,
+   * none for a stream.
+   */
+  readonly timeoutMs?: number | undefined;
+  /** Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Sent as `x-correlation-id`, and then in every log and in the change log. Default: the server makes one. */
+  readonly correlationId?: string | undefined;
+  /** Who is calling, sent as `x-actor`, for the audit log. Default: what the server makes of the connection. */
+  readonly actor?: string | undefined;
+  /** More metadata, by lower-case name; values are printable ASCII. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** `over` where it says something, else `under`; the metadata of both, that of `over` winning. */
+export function mergeCallOptions(under: CallOptions, over: CallOptions): CallOptions {
+  return {
+    timeoutMs: over.timeoutMs ?? under.timeoutMs,
+    signal: anyOf(under.signal, over.signal),
+    correlationId: over.correlationId ?? under.correlationId,
+    actor: over.actor ?? under.actor,
+    metadata: { ...under.metadata, ...over.metadata },
+  };
+}
+
+/**
+ * The metadata that goes out with a call.
+ *
+ * @throws TrafficManagerError INVALID_ARGUMENT naming the entry, when gRPC cannot carry it (https://grpc.io/docs/guides/metadata).
+ */
+export function callMetadata(options: CallOptions): Metadata {
+  const metadata = new Metadata();
+  const entries = { ...options.metadata, 'x-correlation-id': options.correlationId, 'x-actor': options.actor };
+  for (const [name, value] of Object.entries(entries)) {
+    if (value === undefined) continue;
+    try {
+      metadata.set(name, value);
+    } catch (cause) {
+      throw new TrafficManagerError({
+        code: 'INVALID_ARGUMENT',
+        message: `Metadata ${name} cannot be sent.`,
+        fieldViolations: [{ field: name, description: 'names are lower case, values are printable ASCII' }],
+        correlationId: options.correlationId,
+        cause,
+      });
+    }
+  }
+  return metadata;
+}
+
+function anyOf(first: AbortSignal | undefined, second: AbortSignal | undefined): AbortSignal | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  return AbortSignal.any([first, second]);
+}

@@ -1,0 +1,12 @@
+/** The bounds of the client library, with their arithmetic. */
+export const clientLimits = {
+  /** Of a call with one answer that says nothing else: far above a write's p99 under load, below a person's patience. */
+  callTimeoutMsDefault: 5_000,
+  /**
+   * Of one message taken. The largest page or batch has 1,000 routes, so they may average 64 KiB (the largest single route
+   * has 256 KiB). gRPC's own default of 4 MiB would refuse such a page from 4 KiB a route on.
+   */
+  receivedMessageBytesMax: 64 * 1024 * 1024,
+  /** A longer retry hint is taken as this: a server's mistake must not become a delay that timers cannot hold (2^31 ms). */
+  retryDelayMsMax: 24 * 60 * 60 * 1_000,
+} as const;

@@ -1,0 +1,85 @@
+import { Replica } from './app/replica.ts';
+import { ReplicaResolver } from './app/replica-resolver.ts';
+import { ReplicaWatchSource } from './app/replica-watch-source.ts';
+import { Writer } from './app/writer.ts';
+import type { ControlPlaneConfig } from './config.ts';
+import { ResolverServiceService } from './gen/trafficmanager/v1/resolver_service.ts';
+import { RouteServiceService } from './gen/trafficmanager/v1/route_service.ts';
+import { TenantServiceService } from './gen/trafficmanager/v1/tenant_service.ts';
+import { TrafficPolicyServiceService } from './gen/trafficmanager/v1/traffic_policy_service.ts';
+import { WatchServiceService } from './gen/trafficmanager/v1/watch_service.ts';
+import { routeHandlers } from './inbound/grpc/route-service.ts';
+import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
+import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
+import { createWrite } from './inbound/grpc/write-call.ts';
+import { Database } from './outbound/postgres/database.ts';
+import { migrate } from './outbound/postgres/migrate.ts';
+import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
+import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
+import { systemClock as clock } from './platform/clock.ts';
+import { createGrpcServer } from './platform/grpc/server.ts';
+import { bindService } from './platform/grpc/service.ts';
+import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
+import type { Logger } from './platform/logger.ts';
+import { resolverHandlers } from './serving/resolver-service.ts';
+import { serviceOptions } from './serving/service-options.ts';
+import { watchHandlers } from './serving/watch-service.ts';
+
+/** A control plane that serves; disposing stops it in order. */
+export type ControlPlane = AsyncDisposable & {
+  /** Where gRPC listens, with its real port. */
+  readonly address: string;
+};
+
+/** Builds and starts a control plane: the one place that knows all its parts. Stops what it has started when a later part fails. */
+export async function startControlPlane(config: ControlPlaneConfig, logger: Logger): Promise<ControlPlane> {
+  await using started = new AsyncDisposableStack();
+  const random = Math.random;
+  const database = started.use(
+    new Database({
+      url: config.databaseUrl,
+      poolSize: config.databasePoolSize,
+      statementTimeoutMs: config.databaseTimeoutMs,
+      responseTimeoutMs: config.databaseTimeoutMs,
+      onIdleError: (error) => logger.warn({ error }, 'lost an idle database connection'),
+    }),
+  );
+  await applyMigrations(database, logger);
+  const store = new PostgresConfigurationStore(database);
+  const signal = started.use(new PostgresChangeSignal({ database, clock, random, logger }));
+  const replica = started.use(new Replica({ store, signal, clock, logger }));
+  await replica.start();
+
+  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
+  const write = createWrite(new Writer({ replica, store, signal, clock, random }));
+  const options = serviceOptions({ logger, draining: grpc.draining });
+  for (const { definition, implementation } of [
+    bindService(RouteServiceService, routeHandlers({ write, store }), options),
+    bindService(TrafficPolicyServiceService, trafficPolicyHandlers({ write, store }), options),
+    bindService(TenantServiceService, tenantHandlers({ write, store }), options),
+    bindService(ResolverServiceService, resolverHandlers(new ReplicaResolver({ replica, clock, random })), options),
+    bindService(WatchServiceService, watchHandlers({ source: new ReplicaWatchSource(replica, store), clock }), options),
+  ]) {
+    grpc.server.addService(definition, implementation);
+  }
+  addReflection(grpc.server);
+  const health = addHealth(grpc.server, servedServices);
+  grpc.draining.addEventListener('abort', () => health.set(false));
+  const address = await grpc.listen(config.address);
+  health.set(true);
+  const stack = started.move();
+  return { address, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+const servedServices = ['RouteService', 'TrafficPolicyService', 'TenantService', 'ResolverService', 'WatchService'].map((name) => `trafficmanager.v1.${name}`);
+
+async function applyMigrations(database: Database, logger: Logger): Promise<void> {
+  const client = database.dedicatedClient();
+  await client.connect();
+  try {
+    const applied = await migrate(client);
+    if (applied.length > 0) logger.info({ applied }, 'migrated the database');
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,39 @@
+import { DomainError } from './domain-error.ts';
+
+/** How fresh a caller wants an answer to be. */
+export type Consistency =
+  /** From memory, never waiting. */
+  | { readonly kind: 'eventual' }
+  /** Provably no older than this. */
+  | { readonly kind: 'max_staleness'; readonly stalenessMsMax: number }
+  /** At this revision or a later one: read your writes. */
+  | { readonly kind: 'min_revision'; readonly revision: number }
+  /** As Postgres has it now. */
+  | { readonly kind: 'strong' };
+
+/** Where an answer came from. */
+export type FreshnessSource = 'SNAPSHOT' | 'CACHE' | 'CONTROL_PLANE';
+
+/** How fresh an answer is. */
+export type Freshness = {
+  readonly source: FreshnessSource;
+  readonly revision: number;
+  /** The answer was true at most this long ago. */
+  readonly stalenessMs: number;
+  /** The source of changes is cut off. */
+  readonly stale: boolean;
+};
+
+export function stalenessExceeded(stalenessMs: number, stalenessMsMax: number): DomainError {
+  return new DomainError('STALENESS_EXCEEDED', `the answer may be ${Math.ceil(stalenessMs)} ms old, more than ${stalenessMsMax}`, {
+    metadata: { staleness_ms: String(Math.ceil(stalenessMs)), max_staleness_ms: String(stalenessMsMax) },
+    retryDelayMs: 1_000,
+  });
+}
+
+export function revisionNotReached(revision: number, held: number): DomainError {
+  return new DomainError('REVISION_NOT_REACHED', `revision ${revision} has not arrived; this process holds ${held}`, {
+    metadata: { revision: String(revision), held_revision: String(held) },
+    retryDelayMs: 500,
+  });
+}

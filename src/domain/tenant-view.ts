@@ -1,0 +1,114 @@
+import type { Change } from './change.ts';
+import type { Route } from './route.ts';
+import type { Tenant } from './tenant.ts';
+import type { TrafficPolicy } from './traffic-policy.ts';
+
+/** One service in one environment: what a lookup without a version chooses from. Deleted routes are kept: they can come back. */
+export type ServiceEnvironment = {
+  readonly policy: TrafficPolicy | undefined;
+  /** By version. */
+  readonly routes: ReadonlyMap<string, Route>;
+};
+
+/** The configuration of one tenant at one moment. */
+export interface TenantView {
+  /** Absent when there is no such tenant. */
+  readonly tenant: Tenant | undefined;
+  /** Absent when nothing was ever created there. */
+  find(service: string, environment: string): ServiceEnvironment | undefined;
+}
+
+type MutableServiceEnvironment = { policy: TrafficPolicy | undefined; routes: Map<string, Route> };
+
+/** A tenant's configuration in memory, moved forward change by change. */
+export class TenantState implements TenantView {
+  tenant: Tenant | undefined;
+  readonly #services = new Map<string, Map<string, MutableServiceEnvironment>>();
+
+  find(service: string, environment: string): ServiceEnvironment | undefined {
+    return this.#services.get(service)?.get(environment);
+  }
+
+  /** Every service in every environment, in the order of their creation. */
+  *all(): IterableIterator<ServiceEnvironment> {
+    for (const environments of this.#services.values()) yield* environments.values();
+  }
+
+  putRoute(route: Route): void {
+    this.#at(route.key.service, route.key.environment).routes.set(route.key.version, route);
+  }
+
+  putPolicy(policy: TrafficPolicy): void {
+    this.#at(policy.key.service, policy.key.environment).policy = policy;
+  }
+
+  /** Applies the next change; its revision becomes the tenant's. */
+  apply({ subject, revision }: Change): void {
+    switch (subject.kind) {
+      case 'route':
+        this.putRoute(subject.after);
+        break;
+      case 'traffic_policy':
+        this.#at(subject.key.service, subject.key.environment).policy = subject.after;
+        break;
+      case 'tenant':
+        this.tenant = subject.after;
+        break;
+    }
+    if (this.tenant !== undefined) this.tenant = { ...this.tenant, revision };
+  }
+
+  #at(service: string, environment: string): MutableServiceEnvironment {
+    let environments = this.#services.get(service);
+    if (environments === undefined) this.#services.set(service, (environments = new Map()));
+    let found = environments.get(environment);
+    if (found === undefined) environments.set(environment, (found = { policy: undefined, routes: new Map() }));
+    return found;
+  }
+}
+
+/** What a view would be after changes that are not committed: reads fall through to the base, which is never touched. */
+export class TenantDraft implements TenantView {
+  readonly #base: TenantView;
+  readonly #touched = new Map<string, MutableServiceEnvironment>();
+  #tenant: Tenant | undefined;
+
+  constructor(base: TenantView) {
+    this.#base = base;
+    this.#tenant = base.tenant;
+  }
+
+  get tenant(): Tenant | undefined {
+    return this.#tenant;
+  }
+
+  find(service: string, environment: string): ServiceEnvironment | undefined {
+    return this.#touched.get(`${service}/${environment}`) ?? this.#base.find(service, environment);
+  }
+
+  apply({ subject }: Change): void {
+    switch (subject.kind) {
+      case 'route':
+        this.#touch(subject.after.key.service, subject.after.key.environment).routes.set(subject.after.key.version, subject.after);
+        break;
+      case 'traffic_policy':
+        this.#touch(subject.key.service, subject.key.environment).policy = subject.after;
+        break;
+      case 'tenant':
+        this.#tenant = subject.after;
+        break;
+    }
+  }
+
+  /** Copies a group on its first write: a service has few versions, so this is small. */
+  #touch(service: string, environment: string): MutableServiceEnvironment {
+    const name = `${service}/${environment}`;
+    let touched = this.#touched.get(name);
+    if (touched === undefined) {
+      const base = this.#base.find(service, environment);
+      touched = { policy: base?.policy, routes: new Map(base?.routes) };
+      this.#touched.set(name, touched);
+    }
+    return touched;
+  }
+}

@@ -1,0 +1,53 @@
+import { randomBytes } from 'node:crypto';
+import type { WriteOutcome, WriteResult } from '../../app/write-request.ts';
+import type { Writer } from '../../app/writer.ts';
+import { limits } from '../../domain/limits.ts';
+import type { Mutation } from '../../domain/mutation.ts';
+import { Violations } from '../../domain/validation.ts';
+import type { Change as WireChange } from '../../gen/trafficmanager/v1/change.ts';
+import type { CallContext } from '../../platform/grpc/handlers.ts';
+import { changeToWire } from '../../wire/change-wire.ts';
+
+const requestIdPattern = /^[\u0021-\u007E]{1,128}$/;
+const actorPattern = /^[\u0020-\u007E]{1,128}$/;
+
+/** What every mutating call has. */
+export type WriteCall = {
+  readonly tenant: string;
+  readonly mutations: readonly Mutation[];
+  readonly requestId: string;
+  readonly validateOnly: boolean;
+};
+
+/** Carries out a mutating call on behalf of its caller. */
+export type Write = (call: WriteCall, context: CallContext) => Promise<WriteResult>;
+
+/** Adds what is wrong with a request id; '' is none. */
+export function validateRequestId(violations: Violations, requestId: string): void {
+  if (requestId !== '' && !requestIdPattern.test(requestId)) {
+    violations.add('request_id', `must be 1 to ${limits.requestIdLengthMax} printable ASCII characters without spaces`);
+  }
+}
+
+export function createWrite(writer: Writer): Write {
+  return ({ tenant, mutations, requestId, validateOnly }, context) =>
+    writer.write({
+      transaction: { tenant, mutations, commitId: randomBytes(8).toString('hex'), actor: actorOf(context), correlationId: context.correlationId },
+      requestId,
+      validateOnly,
+      signal: context.signal,
+    });
+}
+
+/** Who calls: what the caller says of itself (`x-actor`), until there are credentials to believe. */
+function actorOf({ metadata }: CallContext): string {
+  const given = metadata.get('x-actor')[0];
+  return typeof given === 'string' && actorPattern.test(given) ? given : 'anonymous';
+}
+
+/** The answer to a call with one mutation: the outcome, and what all replies carry. */
+export function singleOutcome(result: WriteResult): { outcome: WriteOutcome; revision: bigint; change: WireChange | undefined } {
+  const [outcome] = result.outcomes;
+  if (outcome === undefined) throw new Error('a mutation without an outcome');
+  return { outcome, revision: BigInt(result.revision), change: outcome.change && changeToWire(outcome.change) };
+}

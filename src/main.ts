@@ -1,0 +1,17 @@
+import { readControlPlaneConfig } from './config.ts';
+import { startControlPlane } from './control-plane.ts';
+import { SettingError } from './platform/environment.ts';
+import { ListenError } from './platform/grpc/server.ts';
+import { createLogger } from './platform/logger.ts';
+import { runProcess } from './platform/process-lifecycle.ts';
+
+await runProcess({
+  operatorErrors: [SettingError, ListenError],
+  start: async () => {
+    const config = readControlPlaneConfig(process.env);
+    const logger = createLogger('control-plane', config.logLevel);
+    const controlPlane = await startControlPlane(config, logger);
+    logger.info({ address: controlPlane.address }, 'the control plane serves');
+    return controlPlane;
+  },
+});

@@ -1,0 +1,108 @@
+import { Client, Pool, types, type PoolConfig, type QueryResult, type QueryResultRow } from 'pg';
+import { DomainError } from '../../domain/domain-error.ts';
+
+const int8Oid = 20;
+
+/** bigint columns hold revisions and milliseconds: as numbers, exact up to 2^53; beyond it a crash is right. */
+function parseInt8(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} is beyond 2^53`);
+  return value;
+}
+
+/** node-pg's parsers, with bigint as number; its pool, client and this share them. */
+const typeParsers: NonNullable<PoolConfig['types']> = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === int8Oid && format !== 'binary' ? parseInt8 : types.getTypeParser(oid, format)),
+};
+
+export type DatabaseOptions = {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: string;
+  /** Connections in the pool. */
+  readonly poolSize: number;
+  /** A statement that runs longer is ended by the server, ms. */
+  readonly statementTimeoutMs: number;
+  /** Waiting longer for a connection, or for an answer, fails, ms. */
+  readonly responseTimeoutMs: number;
+  /** An idle connection broke: the pool replaces it; for the log. */
+  readonly onIdleError: (error: Error) => void;
+};
+
+/** One statement, prepared on each connection under its name. */
+export type Statement = { readonly name: string; readonly text: string };
+
+/** Postgres behind a pool whose failures are DomainErrors: DATABASE_UNAVAILABLE when it is out of reach, INTERNAL when it is a bug. */
+export class Database {
+  readonly #pool: Pool;
+  readonly #options: DatabaseOptions;
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+    this.#pool = new Pool({
+      ...connectionConfig(options),
+      max: options.poolSize,
+      connectionTimeoutMillis: options.responseTimeoutMs,
+      // The server ends a long statement itself; this catches a server or a network that has gone silent.
+      query_timeout: options.statementTimeoutMs + options.responseTimeoutMs,
+    });
+    this.#pool.on('error', options.onIdleError);
+  }
+
+  async query<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[] = []): Promise<Row[]> {
+    try {
+      const result: QueryResult<Row> = await this.#pool.query<Row>({ ...statement, values: [...values] });
+      return result.rows;
+    } catch (error) {
+      throw asDomainError(error);
+    }
+  }
+
+  /** Runs queries that all see one moment. */
+  async atOneMoment<Result>(read: (query: <Row extends QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>) => Promise<Result>): Promise<Result> {
+    try {
+      const client = await this.#pool.connect();
+      let broken = true;
+      try {
+        await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        const result = await read(async <Row extends QueryResultRow>(text: string, values?: unknown[]) => (await client.query<Row>(text, values)).rows);
+        await client.query('COMMIT');
+        broken = false;
+        return result;
+      } finally {
+        client.release(broken);
+      }
+    } catch (error) {
+      throw asDomainError(error);
+    }
+  }
+
+  /** A connection of its own, for LISTEN and for locks; the caller connects and ends it. */
+  dedicatedClient(): Client {
+    return new Client({ ...connectionConfig(this.#options), connectionTimeoutMillis: this.#options.responseTimeoutMs });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+function connectionConfig(options: DatabaseOptions): PoolConfig {
+  return {
+    connectionString: options.url,
+    types: typeParsers,
+    statement_timeout: options.statementTimeoutMs,
+    application_name: 'traffic-manager',
+    keepAlive: true,
+  };
+}
+
+/** SQLSTATE classes that mean "not now": connection, resources, operator intervention, and the serialisation failures. */
+const transientClasses: ReadonlySet<string> = new Set(['08', '53', '57', '40', '55']);
+
+function asDomainError(error: unknown): DomainError {
+  const code = (error as { code?: unknown }).code;
+  const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
+  // Not a SQLSTATE: a socket error, a time-out of the pool or of the driver.
+  if (isSqlState && !transientClasses.has(code.slice(0, 2))) return new DomainError('INTERNAL', 'internal error', { cause: error });
+  return new DomainError('DATABASE_UNAVAILABLE', 'the database cannot be reached; repeat the call with the same request id', { retryDelayMs: 1_000, cause: error });
+}

@@ -1,0 +1,166 @@
+import type { Change } from '../../domain/change.ts';
+import type { Route, RouteKey } from '../../domain/route.ts';
+import type { Tenant } from '../../domain/tenant.ts';
+import type { TrafficPolicy, TrafficPolicyKey } from '../../domain/traffic-policy.ts';
+import type {
+  Commit,
+  CommitOutcome,
+  CommitReply,
+  ConfigurationStore,
+  RouteFilter,
+  TenantHead,
+  TenantSnapshot,
+} from '../../ports/configuration-store.ts';
+import { commitParameters, commitSql } from './commit.ts';
+import type { Database, Statement } from './database.ts';
+import {
+  changeColumns,
+  changeFromRow,
+  policyColumns,
+  policyFromRow,
+  routeColumns,
+  routeFromRow,
+  tenantColumns,
+  tenantFromRow,
+  type ChangeRow,
+  type PolicyRow,
+  type RouteRow,
+  type TenantRow,
+} from './rows.ts';
+
+type HeadRow = { tenant: string; revision: number; head_commit_id: string };
+type ReplyRow = { request_id: string; fingerprint: string; revision: number; outcomes: CommitReply['outcomes'] };
+type ListedRow = RouteRow & { head_revision: number; service: string | null };
+
+const statements = {
+  commit: { name: 'commit', text: commitSql },
+  heads: { name: 'heads', text: 'SELECT tenant, revision, head_commit_id FROM tenants' },
+  head: { name: 'head', text: 'SELECT tenant, revision, head_commit_id FROM tenants WHERE tenant = $1' },
+  changes: { name: 'changes', text: `SELECT ${changeColumns} FROM changes c WHERE c.tenant = $1 AND c.revision >= $2 ORDER BY c.revision LIMIT $3` },
+  replies: {
+    name: 'replies',
+    text: `SELECT request_id, fingerprint, revision, outcomes FROM request_replies
+      WHERE tenant = $1 AND request_id = ANY($2) AND create_time > now() - interval '24 hours'`,
+  },
+  getRoute: { name: 'get_route', text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4` },
+  getPolicy: { name: 'get_policy', text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3` },
+  getTenant: { name: 'get_tenant', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant = $1` },
+  listTenants: { name: 'list_tenants', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant > $1 ORDER BY t.tenant LIMIT $2` },
+  // The revision and the page in one statement: both of one moment. The row comparison walks the primary key.
+  listRoutes: {
+    name: 'list_routes',
+    text: `SELECT t.revision AS head_revision, page.* FROM tenants t LEFT JOIN LATERAL (
+        SELECT ${routeColumns} FROM routes r
+        WHERE r.tenant = t.tenant AND (r.service, r.environment, r.version) > ($2, $3, $4)
+          AND ($5 = '' OR r.service = $5) AND ($6 = '' OR r.environment = $6) AND r.state = ANY($7)
+        ORDER BY r.service, r.environment, r.version LIMIT $8) page ON true
+      WHERE t.tenant = $1 ORDER BY page.service, page.environment, page.version`,
+  },
+} as const satisfies Record<string, Statement>;
+
+/** The source of truth in Postgres 15 or newer. */
+export class PostgresConfigurationStore implements ConfigurationStore {
+  readonly #database: Database;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  loadAll(): Promise<TenantSnapshot[]> {
+    return this.#load('', []);
+  }
+
+  async load(tenant: string): Promise<TenantSnapshot | undefined> {
+    const [snapshot] = await this.#load('WHERE tenant = $1', [tenant]);
+    return snapshot;
+  }
+
+  #load(where: string, values: unknown[]): Promise<TenantSnapshot[]> {
+    return this.#database.atOneMoment(async (query) => {
+      const tenants = await query<TenantRow>(`SELECT ${tenantColumns} FROM tenants t ${where}`, values);
+      const routes = groupByTenant((await query<RouteRow>(`SELECT ${routeColumns} FROM routes r ${where}`, values)).map(routeFromRow));
+      const policies = groupByTenant((await query<PolicyRow>(`SELECT ${policyColumns} FROM traffic_policies p ${where}`, values)).map(policyFromRow));
+      return tenants.map((row) => ({
+        tenant: tenantFromRow(row),
+        position: { revision: row.revision, commitId: row.head_commit_id },
+        routes: routes.get(row.tenant) ?? [],
+        policies: policies.get(row.tenant) ?? [],
+      }));
+    });
+  }
+
+  async heads(): Promise<TenantHead[]> {
+    return (await this.#database.query<HeadRow>(statements.heads)).map(headFromRow);
+  }
+
+  async head(tenant: string): Promise<TenantHead | undefined> {
+    const [row] = await this.#database.query<HeadRow>(statements.head, [tenant]);
+    return row && headFromRow(row);
+  }
+
+  async changesFrom(tenant: string, from: number, limit: number): Promise<Change[]> {
+    return (await this.#database.query<ChangeRow>(statements.changes, [tenant, from, limit])).map(changeFromRow);
+  }
+
+  async commit(commit: Commit): Promise<CommitOutcome> {
+    const [row] = await this.#database.query<{ commit_time: number }>(statements.commit, commitParameters(commit));
+    return row === undefined ? { kind: 'conflict' } : { kind: 'committed', commitTimeMs: row.commit_time };
+  }
+
+  async replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]> {
+    const rows = await this.#database.query<ReplyRow>(statements.replies, [tenant, requestIds]);
+    return rows.map((row) => ({ requestId: row.request_id, fingerprint: row.fingerprint, revision: row.revision, outcomes: row.outcomes }));
+  }
+
+  async getTenant(tenant: string): Promise<Tenant | undefined> {
+    const [row] = await this.#database.query<TenantRow>(statements.getTenant, [tenant]);
+    return row && tenantFromRow(row);
+  }
+
+  async getRoute({ tenant, service, environment, version }: RouteKey): Promise<Route | undefined> {
+    const [row] = await this.#database.query<RouteRow>(statements.getRoute, [tenant, service, environment, version]);
+    return row && routeFromRow(row);
+  }
+
+  async getPolicy({ tenant, service, environment }: TrafficPolicyKey): Promise<TrafficPolicy | undefined> {
+    const [row] = await this.#database.query<PolicyRow>(statements.getPolicy, [tenant, service, environment]);
+    return row && policyFromRow(row);
+  }
+
+  async listRoutes(
+    filter: RouteFilter,
+    after: Omit<RouteKey, 'tenant'> | undefined,
+    limit: number,
+  ): Promise<{ routes: Route[]; revision: number } | undefined> {
+    const from = [after?.service ?? '', after?.environment ?? '', after?.version ?? ''];
+    const rows = await this.#database.query<ListedRow>(statements.listRoutes, [
+      filter.tenant,
+      ...from,
+      filter.service,
+      filter.environment,
+      filter.states,
+      limit,
+    ]);
+    const [first] = rows;
+    if (first === undefined) return undefined;
+    return { revision: first.head_revision, routes: first.service === null ? [] : rows.map(routeFromRow) };
+  }
+
+  async listTenants(after: string, limit: number): Promise<Tenant[]> {
+    return (await this.#database.query<TenantRow>(statements.listTenants, [after, limit])).map(tenantFromRow);
+  }
+}
+
+function headFromRow(row: HeadRow): TenantHead {
+  return { tenant: row.tenant, position: { revision: row.revision, commitId: row.head_commit_id } };
+}
+
+function groupByTenant<Resource extends { readonly key: { readonly tenant: string } }>(resources: readonly Resource[]): Map<string, Resource[]> {
+  const groups = new Map<string, Resource[]>();
+  for (const resource of resources) {
+    const group = groups.get(resource.key.tenant);
+    if (group === undefined) groups.set(resource.key.tenant, [resource]);
+    else group.push(resource);
+  }
+  return groups;
+}

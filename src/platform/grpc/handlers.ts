@@ -1,0 +1,51 @@
+import type { Metadata } from '@grpc/grpc-js';
+
+/** What a handler knows of its call. */
+export type CallContext = {
+  /** Fires when the caller cancelled, its deadline passed, or its connection broke. */
+  readonly signal: AbortSignal;
+  /** Fires when the server begins to shut down: endless streams end themselves. */
+  readonly draining: AbortSignal;
+  /** When the caller stops waiting, ms since the epoch by this machine's clock; undefined: never. */
+  readonly deadlineMs: number | undefined;
+  /** The caller's `x-correlation-id`, or a new one. */
+  readonly correlationId: string;
+  readonly metadata: Metadata;
+};
+
+/** A response that is encoded already: it goes out as it is. */
+export type Encoded = Uint8Array & { readonly encoded?: never };
+
+/** The sending side of a stream: one writer, which owns backpressure. */
+export type StreamWriter<Response> = {
+  /** Resolves when the transport takes more; rejects when the call is over. Await it before the next write. */
+  write(response: Response | Encoded): Promise<void>;
+};
+
+// Shapes of ts-proto's `outputServices=grpc-js`; `never` because a serializer's parameter is contravariant.
+type MethodShape = {
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestDeserialize: (bytes: Buffer) => unknown;
+  readonly responseSerialize: (value: never) => Buffer;
+};
+
+/** The generated definition of a service. */
+export type ServiceShape = Readonly<Record<string, MethodShape>>;
+
+type RequestOf<Method extends MethodShape> = ReturnType<Method['requestDeserialize']>;
+type ResponseOf<Method extends MethodShape> = Parameters<Method['responseSerialize']>[0];
+
+export type UnaryHandler<Request, Response> = (request: Request, context: CallContext) => Promise<Response | Encoded>;
+export type ServerStreamHandler<Request, Response> = (request: Request, writer: StreamWriter<Response>, context: CallContext) => Promise<void>;
+export type BidiHandler<Request, Response> = (requests: AsyncIterable<Request>, writer: StreamWriter<Response>, context: CallContext) => Promise<void>;
+
+type HandlerOf<Method extends MethodShape> = Method['requestStream'] extends true
+  ? BidiHandler<RequestOf<Method>, ResponseOf<Method>>
+  : Method['responseStream'] extends true
+    ? ServerStreamHandler<RequestOf<Method>, ResponseOf<Method>>
+    : UnaryHandler<RequestOf<Method>, ResponseOf<Method>>;
+
+/** One handler for each method of a service. */
+export type Handlers<Service extends ServiceShape> = { readonly [Name in keyof Service]: HandlerOf<Service[Name]> };

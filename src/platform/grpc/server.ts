@@ -1,0 +1,93 @@
+import { chmod, rm } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+
+/** A gRPC server that listens where it is told, and stops in order. */
+export type GrpcServer = AsyncDisposable & {
+  readonly server: Server;
+  /** Fires when the server begins to shut down. */
+  readonly draining: AbortSignal;
+  /** `127.0.0.1:7400` (port 0: any free one), or `unix:/path` (mode 0600). Resolves to the address with its real port. */
+  listen(address: string): Promise<string>;
+};
+
+/** Bytes: a batch of 10,000 writes of about 1 KB fits. */
+const messageBytesMax = 16 * 1024 * 1024;
+
+const serverOptions: ServerOptions = {
+  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_send_message_length': -1,
+  // Dead peers are found within half a minute, so that their watches do not stay.
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+};
+
+/** `drainMs`: how long calls under way may take once the server shuts down. */
+export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
+  const server = new Server(serverOptions);
+  const draining = new AbortController();
+  const sockets: string[] = [];
+  return {
+    server,
+    draining: draining.signal,
+    listen: async (address) => {
+      if (!address.startsWith('unix:')) {
+        const port = await bind(server, address);
+        return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+      }
+      const path = address.slice('unix:'.length);
+      await removeStaleSocket(path);
+      await bind(server, address);
+      await chmod(path, 0o600);
+      sockets.push(path);
+      return address;
+    },
+    [Symbol.asyncDispose]: async () => {
+      draining.abort();
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(() => {
+          server.forceShutdown();
+          resolve();
+        }, drainMs);
+        server.tryShutdown(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      for (const path of sockets) await rm(path, { force: true });
+    },
+  };
+}
+
+/** An address that cannot be listened on: its message is one line that says what to do. */
+export class ListenError extends Error {}
+
+function bind(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error === null) resolve(port);
+      else reject(new ListenError(`cannot listen on ${address}: ${listenProblem(error.message)}`, { cause: error }));
+    });
+  });
+}
+
+function listenProblem(message: string): string {
+  if (message.includes('EADDRINUSE')) return 'it is in use; stop what listens there or choose another address';
+  if (message.includes('EACCES')) return 'permission denied';
+  if (message.includes('EADDRNOTAVAIL')) return 'this machine has no such address';
+  return message;
+}
+
+/** A socket file that a killed process left is removed; one that somebody answers on is not. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const answered = await new Promise<boolean>((resolve) => {
+    const probe = createConnection(path);
+    probe.on('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+  if (answered) throw new ListenError(`cannot listen on unix:${path}: it is in use; stop what listens there or choose another path`);
+  await rm(path, { force: true });
+}

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
+import {
+  Metadata,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { BidiHandler, CallContext, Handlers, ServerStreamHandler, ServiceShape, StreamWriter, UnaryHandler } from './handlers.ts';
+
+const correlationHeader = 'x-correlation-id';
+/** Printable ASCII: what a log line and a header both take. */
+const correlationPattern = /^[\u0020-\u007E]{1,128}$/;
+
+/** A status to end a call with. */
+export type CallStatus = { readonly code: number; readonly details: string; readonly statusDetails: Uint8Array };
+
+/** What a service's calls have in common. */
+export type ServiceOptions = {
+  /** Every error of a handler becomes a status here; faults are logged here too. */
+  readonly statusOf: (error: unknown, call: { readonly method: string; readonly correlationId: string }) => CallStatus;
+  /** The error of a message that cannot be decoded. */
+  readonly malformed: (cause: unknown) => Error;
+  readonly draining: AbortSignal;
+};
+
+/** A request that could not be decoded travels as this to the handler's adapter: grpc-js would answer INTERNAL. */
+class Undecodable {
+  readonly error: Error;
+  constructor(error: Error) {
+    this.error = error;
+  }
+}
+
+type Call<Request> =
+  | ServerUnaryCall<Request | Undecodable, unknown>
+  | ServerWritableStream<Request | Undecodable, unknown>
+  | ServerDuplexStream<Request | Undecodable, unknown>;
+
+/** Turns typed handlers into what `Server.addService` takes. */
+export function bindService<Service extends ServiceShape>(
+  service: Service,
+  handlers: Handlers<Service>,
+  options: ServiceOptions,
+): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
+  const definition: Record<string, unknown> = {};
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, method] of Object.entries(service)) {
+    definition[name] = {
+      ...method,
+      originalName: name,
+      requestDeserialize: (bytes: Buffer): unknown => {
+        try {
+          return method.requestDeserialize(bytes);
+        } catch (error) {
+          return new Undecodable(options.malformed(error));
+        }
+      },
+      responseSerialize: (value: unknown): Buffer => (value instanceof Uint8Array ? asBuffer(value) : method.responseSerialize(value as never)),
+    };
+    const handler = handlers[name as keyof Service] as unknown;
+    if (method.requestStream) implementation[name] = bidi(method.path, handler as BidiHandler<unknown, unknown>, options);
+    else if (method.responseStream) implementation[name] = serverStream(method.path, handler as ServerStreamHandler<unknown, unknown>, options);
+    else implementation[name] = unary(method.path, handler as UnaryHandler<unknown, unknown>, options);
+  }
+  return { definition: definition as unknown as ServiceDefinition, implementation };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function unary(method: string, handler: UnaryHandler<unknown, unknown>, options: ServiceOptions) {
+  return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>): void => {
+    const context = contextOf(call, options);
+    const run = async (): Promise<unknown> => handler(decoded(call.request), context);
+    run().then(
+      (response) => callback(null, response, trailersOf(context)),
+      (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
+    );
+  };
+}
+
+function serverStream(method: string, handler: ServerStreamHandler<unknown, unknown>, options: ServiceOptions) {
+  return (call: ServerWritableStream<unknown, unknown>): void => {
+    const context = contextOf(call, options);
+    call.sendMetadata(new Metadata());
+    const run = async (): Promise<void> => handler(decoded(call.request), writerOf(call, context), context);
+    endWith(call, run(), { method, context, options });
+  };
+}
+
+function bidi(method: string, handler: BidiHandler<unknown, unknown>, options: ServiceOptions) {
+  return (call: ServerDuplexStream<unknown, unknown>): void => {
+    const context = contextOf(call, options);
+    call.sendMetadata(new Metadata());
+    endWith(call, handler(decodedEach(call), writerOf(call, context), context), { method, context, options });
+  };
+}
+
+async function* decodedEach(call: ServerDuplexStream<unknown, unknown>): AsyncIterable<unknown> {
+  for await (const request of call) yield decoded(request);
+}
+
+function decoded(request: unknown): unknown {
+  if (request instanceof Undecodable) throw request.error;
+  return request;
+}
+
+type Ending = { readonly method: string; readonly context: CallContext; readonly options: ServiceOptions };
+
+function endWith(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, work: Promise<void>, { method, context, options }: Ending): void {
+  work.then(
+    () => call.end(trailersOf(context)),
+    (error: unknown) => {
+      // After a cancellation nobody reads the status, and the error is only its echo.
+      if (!context.signal.aborted) call.emit('error', failure(error, method, context, options));
+    },
+  );
+}
+
+function failure(error: unknown, method: string, context: CallContext, options: ServiceOptions): { code: number; details: string; metadata: Metadata } {
+  const { code, details, statusDetails } = options.statusOf(error, { method, correlationId: context.correlationId });
+  const metadata = trailersOf(context);
+  metadata.set('grpc-status-details-bin', asBuffer(statusDetails));
+  return { code, details, metadata };
+}
+
+function trailersOf(context: CallContext): Metadata {
+  const trailers = new Metadata();
+  trailers.set(correlationHeader, context.correlationId);
+  return trailers;
+}
+
+function contextOf<Request>(call: Call<Request>, { draining }: ServiceOptions): CallContext {
+  const abort = new AbortController();
+  // The overloads of the three call types differ; all of them emit this event.
+  (call as EventEmitter).on('cancelled', () => abort.abort());
+  const given = call.metadata.get(correlationHeader)[0];
+  const deadline = call.getDeadline();
+  const deadlineMs = deadline instanceof Date ? deadline.getTime() : deadline;
+  return {
+    signal: abort.signal,
+    draining,
+    deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined,
+    correlationId: typeof given === 'string' && correlationPattern.test(given) ? given : randomUUID(),
+    metadata: call.metadata,
+  };
+}
+
+function writerOf(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, { signal }: CallContext): StreamWriter<unknown> {
+  return {
+    write: (response) => {
+      if (signal.aborted) return Promise.reject(new Error('the call is over'));
+      if (call.write(response)) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        const finish = (): void => {
+          call.off('drain', finish);
+          signal.removeEventListener('abort', finish);
+          if (signal.aborted) reject(new Error('the call is over'));
+          else resolve();
+        };
+        call.on('drain', finish);
+        signal.addEventListener('abort', finish);
+      });
+    },
+  };
+}

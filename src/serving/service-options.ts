@@ -1,0 +1,20 @@
+import { DomainError } from '../domain/domain-error.ts';
+import { Status } from '../gen/google/rpc/status.ts';
+import type { ServiceOptions } from '../platform/grpc/service.ts';
+import type { Logger } from '../platform/logger.ts';
+import { isFault, toDomainError, toStatus } from '../wire/status.ts';
+
+/** What all our services have in common: our errors become statuses, and faults are logged with the id that the caller gets. */
+export function serviceOptions({ logger, draining }: { logger: Logger; draining: AbortSignal }): ServiceOptions {
+  return {
+    draining,
+    malformed: (cause) => new DomainError('MALFORMED_MESSAGE', 'the request cannot be decoded', { cause }),
+    statusOf: (thrown, { method, correlationId }) => {
+      const error = toDomainError(thrown);
+      if (isFault(error)) logger.error({ error, method, correlationId }, 'a call failed');
+      else logger.debug({ reason: error.reason, cause: error.cause, method, correlationId }, error.message);
+      const status = toStatus(error, correlationId);
+      return { code: status.code, details: status.message, statusDetails: Status.encode(status).finish() };
+    },
+  };
+}

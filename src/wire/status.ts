@@ -1,0 +1,66 @@
+import { status } from '@grpc/grpc-js';
+import { DomainError, type Reason } from '../domain/domain-error.ts';
+import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo, Status } from '../gen/google/rpc/status.ts';
+
+const errorDomain = 'trafficmanager.v1';
+
+/** Every reason and its gRPC status code: the one map from our errors to gRPC's. */
+const codes = {
+  INVALID_FIELDS: status.INVALID_ARGUMENT,
+  MALFORMED_MESSAGE: status.INVALID_ARGUMENT,
+  REQUEST_ID_REUSED: status.INVALID_ARGUMENT,
+  TENANT_NOT_FOUND: status.NOT_FOUND,
+  ROUTE_NOT_FOUND: status.NOT_FOUND,
+  ROUTE_INACTIVE: status.NOT_FOUND,
+  VERSION_NOT_SELECTED: status.NOT_FOUND,
+  TRAFFIC_POLICY_NOT_FOUND: status.NOT_FOUND,
+  ALREADY_EXISTS: status.ALREADY_EXISTS,
+  ETAG_MISMATCH: status.ABORTED,
+  ROUTE_DELETED: status.FAILED_PRECONDITION,
+  VERSION_NOT_FOUND: status.FAILED_PRECONDITION,
+  VERSION_IN_USE: status.FAILED_PRECONDITION,
+  SNAPSHOT_NOT_READY: status.UNAVAILABLE,
+  STALENESS_EXCEEDED: status.UNAVAILABLE,
+  REVISION_NOT_REACHED: status.UNAVAILABLE,
+  DATABASE_UNAVAILABLE: status.UNAVAILABLE,
+  REVISION_COMPACTED: status.OUT_OF_RANGE,
+  REVISION_IN_FUTURE: status.OUT_OF_RANGE,
+  HISTORY_DIVERGED: status.OUT_OF_RANGE,
+  WATCHER_TOO_SLOW: status.RESOURCE_EXHAUSTED,
+  WATCHER_LIMIT: status.RESOURCE_EXHAUSTED,
+  SHUTTING_DOWN: status.UNAVAILABLE,
+  INTERNAL: status.INTERNAL,
+  DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
+  OVERLOADED: status.RESOURCE_EXHAUSTED,
+} as const satisfies Record<Reason, status>;
+
+/** Any error as the caller may see it: a DomainError as it is, anything else as INTERNAL without its text. */
+export function toDomainError(error: unknown): DomainError {
+  return error instanceof DomainError ? error : new DomainError('INTERNAL', 'internal error', { cause: error });
+}
+
+/** Whether an error is a fault of ours that must be logged, not an answer. */
+export function isFault(error: DomainError): boolean {
+  return error.reason === 'INTERNAL';
+}
+
+/** The google.rpc.Status of an error: one ErrorInfo, and what else applies. */
+export function toStatus(error: DomainError, correlationId: string): Status {
+  const metadata = { ...error.metadata, ...(isFault(error) ? { correlation_id: correlationId } : {}) };
+  const details = [pack('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: errorDomain, metadata }))];
+  if (error.violations.length > 0) details.push(pack('BadRequest', BadRequest.encode({ fieldViolations: [...error.violations] })));
+  if (error.retryDelayMs !== undefined) {
+    const retryDelay = { seconds: BigInt(Math.floor(error.retryDelayMs / 1_000)), nanos: Math.round((error.retryDelayMs % 1_000) * 1e6) };
+    details.push(pack('RetryInfo', RetryInfo.encode({ retryDelay })));
+  }
+  if (error.resource !== undefined) {
+    const { type, name, tenant } = error.resource;
+    details.push(pack('ResourceInfo', ResourceInfo.encode({ resourceType: `${errorDomain}/${type}`, resourceName: name, owner: tenant, description: '' })));
+  }
+  const message = isFault(error) ? `${error.message} (correlation id ${correlationId})` : error.message;
+  return { code: codes[error.reason], message, details };
+}
+
+function pack(name: string, writer: { finish(): Uint8Array<ArrayBuffer> }): { typeUrl: string; value: Buffer } {
+  return { typeUrl: `type.googleapis.com/google.rpc.${name}`, value: Buffer.from(writer.finish()) };
+}
