@@ -87,7 +87,7 @@ async function applyResources(
     if (change === undefined) return;
     changes++;
     changed.add(resource);
-    onProgress(`${resource} ${VERBS[change.action]} (revision ${change.revision})`);
+    onProgress(`${resource} ${verbs[change.action]} (revision ${change.revision})`);
   };
   const states = new Map<Route, RouteState | undefined>();
 
@@ -166,12 +166,17 @@ async function writeRoute(
 
 /** Whether the failure is about what the file says, and so says nothing about the other resources. */
 function isRefusal(error: unknown): error is TrafficManagerError {
-  return error instanceof TrafficManagerError && REFUSALS.has(error.code);
+  return error instanceof TrafficManagerError && refusalCodes.has(error.code);
 }
 
-const REFUSALS: ReadonlySet<string> = new Set(['INVALID_ARGUMENT', 'FAILED_PRECONDITION', 'ALREADY_EXISTS', 'ABORTED']);
+const refusalCodes: ReadonlySet<string> = new Set([
+  'INVALID_ARGUMENT',
+  'FAILED_PRECONDITION',
+  'ALREADY_EXISTS',
+  'ABORTED',
+]);
 
-const VERBS: Readonly<Record<ChangeAction, string>> = {
+const verbs: Readonly<Record<ChangeAction, string>> = {
   [ChangeAction.CHANGE_ACTION_UNSPECIFIED]: 'changed',
   [ChangeAction.CHANGE_ACTION_CREATED]: 'created',
   [ChangeAction.CHANGE_ACTION_UPDATED]: 'updated',

@@ -1,10 +1,10 @@
-const DURATION = /^(?<amount>\d+(?:\.\d+)?)(?<unit>ms|s|m|h)$/;
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const durationForm = /^(?<amount>\d+(?:\.\d+)?)(?<unit>ms|s|m|h)$/;
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** Milliseconds of `250ms`, `1.5s`, `2m` or `1h`; undefined when it is none of them. */
 export function parseDurationMs(text: string): number | undefined {
-  const { amount, unit } = DURATION.exec(text)?.groups ?? {};
-  const unitMs = UNIT_MS[unit ?? ''];
+  const { amount, unit } = durationForm.exec(text)?.groups ?? {};
+  const unitMs = unitsMs[unit ?? ''];
   return unitMs === undefined ? undefined : Number(amount) * unitMs;
 }
 

@@ -8,7 +8,8 @@ import { suggestion } from './closest-name.ts';
 
 const text = zod.string({
   // YAML reads 1.10 as the number 1.1, and true as a truth.
-  error: ({ input }) => (input === null ? 'has no value' : `must be text${isPlain(input) ? '; write it in quotes' : ''}`),
+  error: ({ input }) =>
+    input === null ? 'has no value' : `must be text${isPlain(input) ? '; write it in quotes' : ''}`,
 });
 const integer = zod.int32({ error: 'must be a whole number' });
 const labels = zod.record(text, text, { error: 'must be a map of texts' });

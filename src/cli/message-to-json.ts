@@ -7,7 +7,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * Fields that hold an enum, by name. Generated messages hold numbers, and numbers do not tell what they mean; a unit test
  * compares this table and the next one with the protos, so that a new field cannot be forgotten.
  */
-export const ENUM_FIELDS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+export const enumFields: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   state: RouteState,
   action: ChangeAction,
   source: FreshnessSource,
@@ -15,7 +15,7 @@ export const ENUM_FIELDS: Readonly<Record<string, Readonly<Record<string, number
 };
 
 /** Fields that hold a map: its keys are data, and stay as they are. */
-export const MAP_FIELDS: ReadonlySet<string> = new Set(['labels', 'attributes', 'metadata']);
+export const mapFields: ReadonlySet<string> = new Set(['labels', 'attributes', 'metadata']);
 
 /**
  * A message as proto3 JSON (https://protobuf.dev/programming-guides/json) with the names of the proto files: snake case fields,
@@ -44,9 +44,9 @@ function objectToJson(value: object, field: string): Json {
   const entries: [string, Json][] = [];
   for (const [name, fieldValue] of Object.entries<unknown>({ ...value })) {
     if (fieldValue === undefined || fieldValue === null) continue;
-    if (MAP_FIELDS.has(field)) entries.push([name, toJson(fieldValue, '')]);
+    if (mapFields.has(field)) entries.push([name, toJson(fieldValue, '')]);
     // ts-proto names the member of a oneof in a wrapper; on paper it is a field like any other.
-    else if (!MAP_FIELDS.has(name) && isOneof(fieldValue)) entries.push(fieldEntry(fieldValue.$case, fieldValue.value));
+    else if (!mapFields.has(name) && isOneof(fieldValue)) entries.push(fieldEntry(fieldValue.$case, fieldValue.value));
     else entries.push(fieldEntry(name, fieldValue));
   }
   return Object.fromEntries(entries);
@@ -63,7 +63,7 @@ function exactNumber(value: bigint): number | string {
 }
 
 function enumName(value: number, field: string): string | undefined {
-  const names = ENUM_FIELDS[field];
+  const names = enumFields[field];
   return names === undefined ? undefined : Object.keys(names).find((name) => names[name] === value);
 }
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { Endpoint, message, type WeightedVersion } from '../client/index.ts';
 
-const INT64_MAX = 2n ** 63n - 1n;
+const int64Max = 2n ** 63n - 1n;
 
 /** Adds one `KEY=VALUE` of a repeated option. */
 export function collectPair(text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -38,7 +38,7 @@ export function collectEndpoint(text: string, before: readonly Endpoint[] = []):
 /** Reads a revision. */
 export function parseRevision(text: string): bigint {
   const revision = /^\d{1,19}$/.test(text) ? BigInt(text) : undefined;
-  if (revision === undefined || revision > INT64_MAX) {
+  if (revision === undefined || revision > int64Max) {
     throw new InvalidArgumentError('It must be a revision: a whole number of 0 or more.');
   }
   return revision;

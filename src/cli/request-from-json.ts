@@ -113,7 +113,7 @@ function toEnumNumber(json: unknown, field: FieldDescriptor, { schema, scope, pa
   return found.number;
 }
 
-const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
+const integerRanges: Readonly<Record<string, readonly [bigint, bigint]>> = {
   TYPE_INT32: [-(2n ** 31n), 2n ** 31n - 1n],
   TYPE_SINT32: [-(2n ** 31n), 2n ** 31n - 1n],
   TYPE_SFIXED32: [-(2n ** 31n), 2n ** 31n - 1n],
@@ -127,7 +127,7 @@ const INTEGER_RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
 };
 
 function toInteger(json: unknown, { type }: FieldDescriptor, path: string): string | number {
-  const range = INTEGER_RANGES[type];
+  const range = integerRanges[type];
   if (range === undefined) throw wrong(path, `has a type that JSON cannot give (${type})`);
   const exact = Number.isSafeInteger(json) || (typeof json === 'string' && /^-?\d{1,20}$/.test(json));
   const integer = exact ? BigInt(json as string | number) : undefined;

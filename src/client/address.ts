@@ -1,8 +1,8 @@
 import { TrafficManagerError } from './traffic-manager-error.ts';
 
-const HOST_AND_PORT =
+const hostAndPort =
   /^(?:grpc:\/\/)?(?<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[-A-Za-z0-9._]*[A-Za-z0-9])?):(?<port>\d{1,5})$/;
-const UNIX_SOCKET = /^unix:(?:\/\/)?(?<path>\/.+)$/;
+const unixSocket = /^unix:(?:\/\/)?(?<path>\/.+)$/;
 
 /**
  * The gRPC target (https://github.com/grpc/grpc/blob/master/doc/naming.md) of an address as people write it: `host:port`,
@@ -11,9 +11,9 @@ const UNIX_SOCKET = /^unix:(?:\/\/)?(?<path>\/.+)$/;
  * @throws TrafficManagerError INVALID_ARGUMENT with a violation of `address` when it is none of them.
  */
 export function parseAddress(address: string): string {
-  const socketPath = UNIX_SOCKET.exec(address)?.groups?.['path'];
+  const socketPath = unixSocket.exec(address)?.groups?.['path'];
   if (socketPath !== undefined) return `unix:${socketPath}`;
-  const { host, port } = HOST_AND_PORT.exec(address)?.groups ?? {};
+  const { host, port } = hostAndPort.exec(address)?.groups ?? {};
   if (host !== undefined && port !== undefined && isPort(Number(port))) {
     // Without the scheme a host named `unix` or `xds` would be read as one.
     return `dns:${host}:${port}`;

@@ -5,8 +5,8 @@ import { clientLimits } from './limits.ts';
 import { TrafficManagerError, type FieldViolation, type StatusCodeName } from './traffic-manager-error.ts';
 
 /** The trailer that carries `google.rpc.Status`: https://google.aip.dev/193 and grpc-go's status package. */
-const DETAILS_TRAILER = 'grpc-status-details-bin';
-const CORRELATION_TRAILER = 'x-correlation-id';
+const detailsTrailer = 'grpc-status-details-bin';
+const correlationTrailer = 'x-correlation-id';
 
 interface Details {
   readonly reason: string;
@@ -29,7 +29,7 @@ export function errorFromStatus(failed: Status): TrafficManagerError {
 
 /** What a call that failed throws; `sentCorrelationId` serves when the failure never reached a server. */
 export function errorFromCall(error: ServiceError, sentCorrelationId: string | undefined): TrafficManagerError {
-  const correlationId = error.metadata.get(CORRELATION_TRAILER)[0]?.toString() ?? sentCorrelationId;
+  const correlationId = error.metadata.get(correlationTrailer)[0]?.toString() ?? sentCorrelationId;
   return new TrafficManagerError({
     code: codeName(error.code),
     message: error.details,
@@ -40,7 +40,7 @@ export function errorFromCall(error: ServiceError, sentCorrelationId: string | u
 }
 
 function statusOf(error: ServiceError): Status | undefined {
-  const bytes = error.metadata.get(DETAILS_TRAILER)[0];
+  const bytes = error.metadata.get(detailsTrailer)[0];
   return bytes instanceof Uint8Array ? decodeOrNothing(Status, bytes) : undefined;
 }
 

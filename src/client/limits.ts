@@ -9,4 +9,10 @@ export const clientLimits = {
   receivedMessageBytesMax: 64 * 1024 * 1024,
   /** A longer retry hint is taken as this: a server's mistake must not become a delay that timers cannot hold (2^31 ms). */
   retryDelayMsMax: 24 * 60 * 60 * 1_000,
+  /** Between attempts to connect, growing from the first to the last, ms. gRPC's own last is 2 minutes: too late to be back when the server is. */
+  reconnectMsMin: 100,
+  reconnectMsMax: 2_000,
+  /** A connection with calls on it that is silent for so long is asked for a sign of life, and given up without one, ms. */
+  keepaliveMs: 20_000,
+  keepaliveTimeoutMs: 10_000,
 } as const;

@@ -48,6 +48,11 @@ export interface Transport extends Disposable {
 export function createTransport({ address, defaults = {}, clock = systemClock }: TransportOptions): Transport {
   const client = new Client(parseAddress(address), credentials.createInsecure(), {
     'grpc.max_receive_message_length': clientLimits.receivedMessageBytesMax,
+    'grpc.initial_reconnect_backoff_ms': clientLimits.reconnectMsMin,
+    'grpc.min_reconnect_backoff_ms': clientLimits.reconnectMsMin,
+    'grpc.max_reconnect_backoff_ms': clientLimits.reconnectMsMax,
+    'grpc.keepalive_time_ms': clientLimits.keepaliveMs,
+    'grpc.keepalive_timeout_ms': clientLimits.keepaliveTimeoutMs,
   });
   const unaryDefaults = { timeoutMs: clientLimits.callTimeoutMsDefault, ...defaults };
   const streamDefaults = { ...defaults, timeoutMs: undefined };

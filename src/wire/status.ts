@@ -23,6 +23,7 @@ const codes = {
   STALENESS_EXCEEDED: status.UNAVAILABLE,
   REVISION_NOT_REACHED: status.UNAVAILABLE,
   DATABASE_UNAVAILABLE: status.UNAVAILABLE,
+  CONTROL_PLANE_UNAVAILABLE: status.UNAVAILABLE,
   REVISION_COMPACTED: status.OUT_OF_RANGE,
   REVISION_IN_FUTURE: status.OUT_OF_RANGE,
   HISTORY_DIVERGED: status.OUT_OF_RANGE,
@@ -33,6 +34,11 @@ const codes = {
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
   OVERLOADED: status.RESOURCE_EXHAUSTED,
 } as const satisfies Record<Reason, status>;
+
+/** The reason that another process of ours gave; undefined when it is none that this program knows. */
+export function reasonFromName(name: string): Reason | undefined {
+  return Object.hasOwn(codes, name) ? (name as Reason) : undefined;
+}
 
 /** Any error as the caller may see it: a DomainError as it is, anything else as INTERNAL without its text. */
 export function toDomainError(error: unknown): DomainError {

@@ -14,7 +14,7 @@ import { collectEndpoint, collectPair } from '../option-values.ts';
 import { parseRouteKey } from '../resource-path.ts';
 import type { Terminal } from '../terminal.ts';
 
-const KEY_FORM = 'TENANT/SERVICE/ENVIRONMENT/VERSION';
+const keyForm = 'TENANT/SERVICE/ENVIRONMENT/VERSION';
 
 interface ListOptions extends PagingOptions {
   readonly service?: string;
@@ -81,7 +81,7 @@ function addGet(routes: Command, terminal: Terminal): void {
   routes
     .command('get')
     .description('read a route, in any state')
-    .argument('<key>', KEY_FORM, parseRouteKey)
+    .argument('<key>', keyForm, parseRouteKey)
     .action(async (key: RouteKey, _options: unknown, command: Command) => {
       using client = connect(command, 'control plane', terminal);
       await openOutput(command, terminal).result(await client.routes.getRoute({ key }));
@@ -92,7 +92,7 @@ function addCreate(routes: Command, terminal: Terminal): void {
   const create = routes
     .command('create')
     .description('create a route; equal to what is there, it changes nothing')
-    .argument('<key>', KEY_FORM, parseRouteKey)
+    .argument('<key>', keyForm, parseRouteKey)
     .addOption(
       new Option('--endpoint <endpoint>', 'URL[,weight=N][,zone=Z][,priority=N][,label.KEY=VALUE]; repeatable')
         .makeOptionMandatory()
@@ -120,7 +120,7 @@ interface KeyedCommand {
 
 /** A command for one of the mutations that take a key and nothing else. */
 function addKeyed(routes: Command, terminal: Terminal, { name, description, call }: KeyedCommand): void {
-  const keyed = routes.command(name).description(description).argument('<key>', KEY_FORM, parseRouteKey);
+  const keyed = routes.command(name).description(description).argument('<key>', keyForm, parseRouteKey);
   addMutationOptions(addEtagOption(keyed)).action(
     async (key: RouteKey, options: EtagOption & MutationOptions, command: Command) => {
       using client = connect(command, 'control plane', terminal);

@@ -68,6 +68,8 @@ export const ErrorReason = {
   ERROR_REASON_DEADLINE_EXCEEDED: 25,
   /** ERROR_REASON_OVERLOADED - RESOURCE_EXHAUSTED: more than the server takes at once. */
   ERROR_REASON_OVERLOADED: 26,
+  /** ERROR_REASON_CONTROL_PLANE_UNAVAILABLE - UNAVAILABLE: memory cannot answer this, and the control plane is out of reach. */
+  ERROR_REASON_CONTROL_PLANE_UNAVAILABLE: 27,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -101,5 +103,6 @@ export namespace ErrorReason {
   export type ERROR_REASON_INTERNAL = typeof ErrorReason.ERROR_REASON_INTERNAL;
   export type ERROR_REASON_DEADLINE_EXCEEDED = typeof ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED;
   export type ERROR_REASON_OVERLOADED = typeof ErrorReason.ERROR_REASON_OVERLOADED;
+  export type ERROR_REASON_CONTROL_PLANE_UNAVAILABLE = typeof ErrorReason.ERROR_REASON_CONTROL_PLANE_UNAVAILABLE;
   export type UNRECOGNIZED = typeof ErrorReason.UNRECOGNIZED;
 }

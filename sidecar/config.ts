@@ -1,0 +1,67 @@
+import { Environment, SettingError } from '../src/platform/environment.ts';
+import { logLevels, type LogLevel } from '../src/platform/logger.ts';
+
+/** Which tenants a sidecar holds. */
+export type Scope = {
+  /** Followed from the start. */
+  readonly tenants: readonly string[];
+  /** Whether any other tenant is followed from its first lookup on. */
+  readonly onDemand: boolean;
+};
+
+/** Everything a sidecar process is told from outside, read once. */
+export type SidecarConfig = {
+  /** `TM_SIDECAR_ADDRESS`: where gRPC listens on loopback; `off`: nowhere; 127.0.0.1:7401. */
+  readonly address: string | undefined;
+  /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
+  readonly socketPath: string | undefined;
+  /** `TM_SIDECAR_SOURCE`: where changes come from: `grpc://host:port` of a control plane; grpc://127.0.0.1:7400. */
+  readonly source: string;
+  /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source. */
+  readonly controlPlane: string;
+  /** `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. */
+  readonly scope: Scope;
+  /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 65,536; 64. */
+  readonly memoryBytesMax: number;
+  /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
+  readonly drainMs: number;
+  /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
+  readonly logLevel: LogLevel;
+};
+
+const tenantPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
+
+/** Reads the environment; throws a SettingError that names the variable. */
+export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
+  const environment = new Environment(variables);
+  const source = environment.url('TM_SIDECAR_SOURCE', {
+    value: environment.text('TM_SIDECAR_SOURCE', 'grpc://127.0.0.1:7400'),
+    protocols: ['grpc'],
+    example: 'grpc://127.0.0.1:7400',
+  });
+  const address = environment.optional('TM_SIDECAR_ADDRESS') === 'off' ? undefined : environment.address('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
+  const socketPath = environment.optional('TM_SIDECAR_SOCKET');
+  if (address === undefined && socketPath === undefined) throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
+  if (address !== undefined && !loopbackPattern.test(address)) {
+    throw new SettingError(`TM_SIDECAR_ADDRESS=${address} is not a loopback address: whoever reaches the sidecar reads every tenant it holds`);
+  }
+  return {
+    address,
+    socketPath,
+    source,
+    controlPlane: environment.address('TM_SIDECAR_CONTROL_PLANE', new URL(source).host),
+    scope: scopeFrom(environment.text('TM_SIDECAR_TENANTS', '*')),
+    memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
+    drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
+    logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
+  };
+}
+
+function scopeFrom(text: string): Scope {
+  const names = text.split(',').map((name) => name.trim());
+  const tenants = names.filter((name) => name !== '*');
+  const wrong = tenants.find((name) => !tenantPattern.test(name));
+  if (wrong !== undefined) throw new SettingError(`TM_SIDECAR_TENANTS holds ${JSON.stringify(wrong)}, which is not a tenant's name or *`);
+  return { tenants: [...new Set(tenants)], onDemand: names.includes('*') };
+}

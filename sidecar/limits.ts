@@ -1,0 +1,34 @@
+/** Bounds of a sidecar. */
+export const sidecarLimits = {
+  /** Changes a tenant's window keeps for the watchers of this sidecar: at 500 B each 0.5 MB a busy tenant. */
+  windowChangesMax: 1_000,
+  /** Tenants followed on demand: one stream each. */
+  onDemandTenantsMax: 1_000,
+  /** Longest silence asked of the source, ms. */
+  progressIntervalMs: 1_000,
+  /** A source that is silent for longer is taken for dead, ms: three progress messages. */
+  silenceMsMax: 3_500,
+  reconnectBackoff: { baseMs: 100, maxMs: 5_000 },
+  /** How long a lookup without a deadline waits for a snapshot or a revision, ms. */
+  defaultWaitMs: 5_000,
+  /** Left of a deadline to get a refusal to the caller, ms. */
+  answerReserveMs: 50,
+  /** How long "there is no such tenant" is believed, ms, and of how many names. */
+  unknownTenantTtlMs: 2_000,
+  unknownTenantsMax: 10_000,
+} as const;
+
+/** The circuit breaker around calls to the control plane. */
+export const controlPlaneGuard = {
+  /** A call that takes longer has failed, ms. */
+  timeoutMs: 2_000,
+  /** Opens when more than this share of the calls in the window failed, percent. */
+  errorPercentageMax: 50,
+  /** Calls in the window before the share counts. */
+  volumeMin: 10,
+  windowMs: 10_000,
+  /** Tries one call again after this time, ms. */
+  resetMs: 2_000,
+  /** Calls at a time; more are refused. */
+  concurrentMax: 256,
+} as const;

@@ -1,0 +1,59 @@
+import type { Change } from '../../src/domain/change.ts';
+import { DomainError } from '../../src/domain/domain-error.ts';
+import { tenantNotFound } from '../../src/domain/transaction.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import { untilHolds } from '../../src/platform/condition.ts';
+import type { CallContext } from '../../src/platform/grpc/handlers.ts';
+import type { WatchedTenant, WatchSource } from '../../src/serving/watch-service.ts';
+import { sidecarLimits } from '../limits.ts';
+import type { Subscriptions } from '../sync/subscriptions.ts';
+import type { TenantSync } from '../sync/tenant-sync.ts';
+
+/** Watches from the sidecar's memory: an app watches its own sidecar, whatever else is down. */
+export class SidecarWatchSource implements WatchSource {
+  readonly #subscriptions: Subscriptions;
+  readonly #clock: Clock;
+
+  constructor(subscriptions: Subscriptions, clock: Clock) {
+    this.#subscriptions = subscriptions;
+    this.#clock = clock;
+  }
+
+  async open(tenant: string, revision: number, { signal }: CallContext): Promise<WatchedTenant> {
+    const subscription = this.#subscriptions.find(tenant);
+    if (subscription.kind === 'absent') throw tenantNotFound(tenant);
+    if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
+    const { sync } = subscription;
+    // A watcher that comes from elsewhere may be ahead of this sidecar for a moment.
+    const holds = (): boolean => (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
+    await untilHolds({ holds, subscribe: (listener) => sync.subscribe(listener), signal, timeoutMs: sidecarLimits.defaultWaitMs, clock: this.#clock });
+    if (sync.state.kind === 'absent') throw tenantNotFound(tenant);
+    if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
+    if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
+    return watched(sync);
+  }
+
+  /** A sidecar keeps no log. */
+  older(): Promise<readonly Change[]> {
+    return Promise.resolve([]);
+  }
+}
+
+function watched(sync: TenantSync): WatchedTenant {
+  const { memory } = sync;
+  return {
+    get window() {
+      return memory.window;
+    },
+    get position() {
+      return memory.position;
+    },
+    state: memory,
+    stalenessMs: () => sync.stalenessMs(),
+    subscribe: (listener) => memory.subscribe(listener),
+  };
+}
+
+function notReady(tenant: string, why: string): DomainError {
+  return new DomainError('SNAPSHOT_NOT_READY', `${tenant} cannot be watched here: ${why}`, { metadata: { tenant }, retryDelayMs: 1_000 });
+}

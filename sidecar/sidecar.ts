@@ -1,0 +1,70 @@
+import { createClient } from '../src/client/create-client.ts';
+import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
+import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
+import { systemClock as clock } from '../src/platform/clock.ts';
+import { createGrpcServer } from '../src/platform/grpc/server.ts';
+import { bindService } from '../src/platform/grpc/service.ts';
+import { addHealth, addReflection } from '../src/platform/grpc/standard-services.ts';
+import type { Logger } from '../src/platform/logger.ts';
+import { resolverHandlers } from '../src/serving/resolver-service.ts';
+import { serviceOptions } from '../src/serving/service-options.ts';
+import { watchHandlers } from '../src/serving/watch-service.ts';
+import type { SidecarConfig } from './config.ts';
+import { createAskControlPlane } from './lookup/ask-control-plane.ts';
+import { SidecarResolver } from './lookup/sidecar-resolver.ts';
+import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
+import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
+import { ControlPlaneSource } from './sync/control-plane-source.ts';
+import { Subscriptions } from './sync/subscriptions.ts';
+import { TenantSync } from './sync/tenant-sync.ts';
+
+/** A sidecar that serves; disposing stops it in order. */
+export type Sidecar = AsyncDisposable & {
+  /** Where gRPC listens, with real ports. */
+  readonly addresses: readonly string[];
+};
+
+/** Builds and starts a sidecar: the one place that knows all its parts. */
+export async function startSidecar(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
+  await using started = new AsyncDisposableStack();
+  const random = Math.random;
+  const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
+  const sourceClient = started.use(createClient({ address: config.source }));
+  const controlPlane = started.use(createClient({ address: config.controlPlane }));
+  const source = new ControlPlaneSource(sourceClient);
+  const subscriptions = started.use(
+    new Subscriptions({
+      scope: config.scope,
+      start: (tenant) => new TenantSync({ tenant, memory: memory.tenant(tenant), source, clock, random, logger }),
+      release: (tenant) => memory.release(tenant),
+    }),
+  );
+
+  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
+  const options = serviceOptions({ logger, draining: grpc.draining });
+  const askControlPlane = createAskControlPlane({ client: controlPlane, clock, logger });
+  const resolver = bindService(ResolverServiceService, resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })), options);
+  const watch = bindService(WatchServiceService, watchHandlers({ source: new SidecarWatchSource(subscriptions, clock), clock }), options);
+  for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
+  addReflection(grpc.server);
+  const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
+  grpc.draining.addEventListener('abort', () => health.set(false));
+  announceReadiness(subscriptions, health.set);
+
+  const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
+  const addresses: string[] = [];
+  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
+  const stack = started.move();
+  return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Ready: every tenant of the scope has a snapshot (or is known not to exist). Staleness is told by every answer, not by this. */
+function announceReadiness(subscriptions: Subscriptions, set: (serving: boolean) => void): void {
+  const waiting = new Set(subscriptions.all());
+  const look = (): void => {
+    for (const sync of waiting) if (sync.memory.tenant !== undefined || sync.state.kind === 'absent') waiting.delete(sync);
+    if (waiting.size === 0) set(true);
+  };
+  for (const sync of waiting) sync.subscribe(look);
+  look();
+}

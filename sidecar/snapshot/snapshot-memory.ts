@@ -1,0 +1,160 @@
+import { LRUCache } from 'lru-cache';
+import { ChangeWindow } from '../../src/domain/change-window.ts';
+import type { Change, Position } from '../../src/domain/change.ts';
+import type { Route } from '../../src/domain/route.ts';
+import type { TenantView } from '../../src/domain/tenant-view.ts';
+import type { Tenant } from '../../src/domain/tenant.ts';
+import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
+import { sidecarLimits } from '../limits.ts';
+import { changeGroup, createGroup, type Group } from './group.ts';
+
+/**
+ * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes. What does not fit is
+ * dropped, the least recently asked for first, and is then *unknown*, not *absent*: {@link TenantMemory.isComplete}.
+ */
+export class SnapshotMemory {
+  readonly #groups: LRUCache<string, Group>;
+  readonly #tenants = new Map<string, TenantMemory>();
+
+  constructor({ bytesMax }: { bytesMax: number }) {
+    this.#groups = new LRUCache({
+      maxSize: bytesMax,
+      sizeCalculation: (group) => group.bytes,
+      dispose: (_group, key, reason) => {
+        if (reason === 'evict') this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
+      },
+    });
+  }
+
+  /** The tenant's memory; empty and not ready until its first snapshot. */
+  tenant(tenant: string): TenantMemory {
+    let memory = this.#tenants.get(tenant);
+    if (memory === undefined) this.#tenants.set(tenant, (memory = new TenantMemory(tenant, this.#groups)));
+    return memory;
+  }
+
+  /** Lets go of a tenant that turned out not to exist. */
+  release(tenant: string): void {
+    this.#tenants.delete(tenant);
+  }
+
+  /** Bytes held, about. */
+  get bytes(): number {
+    return this.#groups.calculatedSize;
+  }
+}
+
+/** A tenant's configuration at a position. */
+export type HeldSnapshot = { readonly position: Position; readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
+
+/** One tenant in a sidecar's memory. */
+export class TenantMemory implements TenantView {
+  readonly #name: string;
+  readonly #groups: LRUCache<string, Group>;
+  readonly #listeners = new Set<() => void>();
+  #keys = new Set<string>();
+  #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.windowChangesMax);
+  #tenant: Tenant | undefined;
+  #complete = false;
+
+  constructor(name: string, groups: LRUCache<string, Group>) {
+    this.#name = name;
+    this.#groups = groups;
+  }
+
+  /** Present once a snapshot has arrived: only then can anything be answered. */
+  get tenant(): Tenant | undefined {
+    return this.#tenant;
+  }
+
+  /** Whether what is not here does not exist. */
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  get position(): Position {
+    return this.#window.end;
+  }
+
+  get window(): ChangeWindow {
+    return this.#window;
+  }
+
+  find(service: string, environment: string): Group | undefined {
+    return this.#groups.get(`${this.#name}/${service}/${environment}`);
+  }
+
+  /** Every group that is held. */
+  *all(): IterableIterator<Group> {
+    for (const key of this.#keys) {
+      const group = this.#groups.peek(key);
+      if (group !== undefined) yield group;
+    }
+  }
+
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** Takes a whole snapshot in the place of everything held, in one step. */
+  replace({ position, routes, policies }: HeldSnapshot): void {
+    const before = this.#keys;
+    this.#keys = new Set();
+    this.#complete = true;
+    this.#tenant = { tenant: this.#name, displayName: '', revision: position.revision, createTimeMs: 0 };
+    const routesByGroup = Map.groupBy(routes, ({ key }) => this.#keyOf(key.service, key.environment));
+    const policyByGroup = new Map(policies.map((policy) => [this.#keyOf(policy.key.service, policy.key.environment), policy]));
+    for (const key of new Set([...routesByGroup.keys(), ...policyByGroup.keys()])) {
+      this.#put(key, createGroup(routesByGroup.get(key) ?? [], policyByGroup.get(key), position.revision));
+    }
+    for (const key of before) if (!this.#keys.has(key)) this.#groups.delete(key);
+    this.#window = new ChangeWindow(position, sidecarLimits.windowChangesMax);
+    this.#notify();
+  }
+
+  /** Applies the next changes: whole transactions. Those that are already here are passed over. */
+  advance(changes: readonly Change[]): void {
+    const fresh = changes.filter((change) => change.revision > this.position.revision);
+    if (fresh.length === 0) return;
+    this.#window.append(fresh);
+    for (const change of fresh) this.#apply(change);
+    this.#notify();
+  }
+
+  /** A group was evicted: what it held is unknown from now on. */
+  forget(key: string): void {
+    this.#keys.delete(key);
+    this.#complete = false;
+  }
+
+  #apply(change: Change): void {
+    const { subject } = change;
+    if (subject.kind === 'tenant') {
+      this.#tenant = subject.after;
+      return;
+    }
+    const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
+    const key = this.#keyOf(service, environment);
+    const held = this.#groups.peek(key);
+    // Of an evicted group one change does not make a whole: it stays unknown.
+    if (held === undefined && !this.#complete) return;
+    const changed = changeGroup(held, change);
+    if (changed !== undefined && changed !== held) this.#put(key, changed);
+  }
+
+  #put(key: string, group: Group): void {
+    this.#keys.add(key);
+    this.#groups.set(key, group);
+    // Larger than the whole memory: lru-cache does not take it.
+    if (!this.#groups.has(key)) this.forget(key);
+  }
+
+  #keyOf(service: string, environment: string): string {
+    return `${this.#name}/${service}/${environment}`;
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

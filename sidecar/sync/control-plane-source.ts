@@ -1,0 +1,90 @@
+import type { TrafficManagerClient } from '../../src/client/create-client.ts';
+import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
+import type { Change, Position } from '../../src/domain/change.ts';
+import type { Route } from '../../src/domain/route.ts';
+import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
+import type { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import { changeFromWire } from '../../src/wire/change-wire.ts';
+import { routeFromWire } from '../../src/wire/route-wire.ts';
+import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
+import { sidecarLimits } from '../limits.ts';
+import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
+
+/** `grpc://`: follows a control plane's (or another sidecar's) Watch. */
+export class ControlPlaneSource implements ChangeSource {
+  readonly #watch: TrafficManagerClient['watch'];
+
+  constructor(client: Pick<TrafficManagerClient, 'watch'>) {
+    this.#watch = client.watch;
+  }
+
+  async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
+    // A peer that is gone without a word (a half-open connection) is found by its silence.
+    const silent = new AbortController();
+    const watchdog = setTimeout(() => silent.abort(), sidecarLimits.silenceMsMax);
+    const assembly = new Assembly(sink);
+    try {
+      const messages = this.#watch(
+        {
+          tenant,
+          afterRevision: after && BigInt(after.revision),
+          afterCommitId: after?.commitId ?? '',
+          progressInterval: { seconds: 0n, nanos: sidecarLimits.progressIntervalMs * 1e6 },
+        },
+        { signal: AbortSignal.any([signal, silent.signal]) },
+      );
+      // Read no faster than it is applied: gRPC's flow control holds the sender back.
+      for await (const message of messages) {
+        watchdog.refresh();
+        assembly.take(message);
+      }
+      return { kind: 'disconnected', error: new Error('the source ended the stream') };
+    } catch (error) {
+      return endOf(error);
+    } finally {
+      clearTimeout(watchdog);
+    }
+  }
+}
+
+function endOf(error: unknown): SourceEnd {
+  if (error instanceof TrafficManagerError && error.code === 'OUT_OF_RANGE') return { kind: 'resume_refused', error };
+  if (error instanceof TrafficManagerError && error.reason === 'TENANT_NOT_FOUND') return { kind: 'tenant_not_found', error };
+  return { kind: 'disconnected', error };
+}
+
+/** Puts snapshots and transactions together that came in several messages. */
+class Assembly {
+  readonly #sink: ChangeSink;
+  #routes: Route[] = [];
+  #policies: TrafficPolicy[] = [];
+  #changes: Change[] = [];
+
+  constructor(sink: ChangeSink) {
+    this.#sink = sink;
+  }
+
+  take({ event, revision, commitId, stalenessMs }: WatchResponse): void {
+    const position: Position = { revision: Number(revision), commitId };
+    switch (event?.$case) {
+      case 'snapshotChunk':
+        for (const route of event.value.routes) this.#routes.push(routeFromWire(route));
+        for (const policy of event.value.trafficPolicies) this.#policies.push(policyFromWire(policy));
+        if (!event.value.last) return;
+        this.#sink.snapshot({ position, routes: this.#routes, policies: this.#policies }, Number(stalenessMs));
+        this.#routes = [];
+        this.#policies = [];
+        return;
+      case 'changeBatch':
+        for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
+        if (event.value.continued) return;
+        this.#sink.changes(this.#changes, Number(stalenessMs));
+        this.#changes = [];
+        return;
+      case 'progress':
+        return this.#sink.confirmed(position, Number(stalenessMs));
+      case undefined:
+        throw new Error('the source sent an event that this program does not know');
+    }
+  }
+}

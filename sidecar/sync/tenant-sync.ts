@@ -1,0 +1,118 @@
+import type { Position } from '../../src/domain/change.ts';
+import { backoffMs } from '../../src/platform/backoff.ts';
+import type { Clock } from '../../src/platform/clock.ts';
+import type { Logger } from '../../src/platform/logger.ts';
+import { sidecarLimits } from '../limits.ts';
+import type { TenantMemory } from '../snapshot/snapshot-memory.ts';
+import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
+import { nextSyncState, type SyncEvent, type SyncState } from './sync-state.ts';
+
+export type TenantSyncOptions = {
+  readonly tenant: string;
+  readonly memory: TenantMemory;
+  readonly source: ChangeSource;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+};
+
+/** Keeps one tenant's memory following its source, for as long as it lives, whatever happens to the source. */
+export class TenantSync implements AsyncDisposable {
+  readonly memory: TenantMemory;
+  readonly #options: TenantSyncOptions;
+  readonly #stopped = new AbortController();
+  readonly #listeners = new Set<() => void>();
+  readonly #running: Promise<void>;
+  #state: SyncState = { kind: 'booting' };
+  #verifiedAtMs: number;
+  #mustStartOver = false;
+
+  constructor(options: TenantSyncOptions) {
+    this.#options = options;
+    this.memory = options.memory;
+    this.#verifiedAtMs = options.clock.monotonicMs();
+    this.#running = this.#run();
+  }
+
+  get state(): SyncState {
+    return this.#state;
+  }
+
+  /** How old the memory may be, ms: since the source was last certain of it. */
+  stalenessMs(): number {
+    return Math.max(0, this.#options.clock.monotonicMs() - this.#verifiedAtMs);
+  }
+
+  /** Calls back when the state or the memory has changed. */
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  async #run(): Promise<void> {
+    const { tenant, source, clock, random, logger } = this.#options;
+    for (let failures = 0; !this.#stopped.signal.aborted; failures++) {
+      let heard = false;
+      const sink = this.#sink(() => {
+        heard = true;
+      });
+      const end = await source.follow(tenant, this.#resumePoint(), sink, this.#stopped.signal);
+      if (this.#stopped.signal.aborted) return;
+      if (heard) failures = 0;
+      if (failures === 0) logger.warn({ tenant, reason: end.kind, error: end.error }, 'the source of changes is cut off; answering from memory');
+      if (end.kind === 'resume_refused') this.#mustStartOver = true;
+      this.#transition(eventOf(end, clock.monotonicMs()));
+      // What is known to be different is asked for at once; otherwise wait, so that a fleet does not return all together.
+      if (end.kind !== 'resume_refused') await clock.sleep(backoffMs(failures, sidecarLimits.reconnectBackoff, random), this.#stopped.signal);
+    }
+  }
+
+  #resumePoint(): Position | undefined {
+    return this.memory.tenant === undefined || this.#mustStartOver ? undefined : this.memory.position;
+  }
+
+  #sink(heard: () => void): ChangeSink {
+    const received = (stalenessMs: number): void => {
+      heard();
+      this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
+      this.#transition({ kind: 'received' });
+    };
+    return {
+      snapshot: (snapshot, stalenessMs) => {
+        this.memory.replace(snapshot);
+        this.#mustStartOver = false;
+        received(stalenessMs);
+      },
+      changes: (changes, stalenessMs) => {
+        const next = changes.find((change) => change.revision > this.memory.position.revision);
+        if (next !== undefined && next.revision !== this.memory.position.revision + 1) {
+          this.#mustStartOver = true;
+          throw new Error(`the source skipped from revision ${this.memory.position.revision} to ${next.revision}`);
+        }
+        this.memory.advance(changes);
+        received(stalenessMs);
+      },
+      confirmed: (position, stalenessMs) => {
+        if (position.revision === this.memory.position.revision) received(stalenessMs);
+      },
+    };
+  }
+
+  #transition(event: SyncEvent): void {
+    const { tenant, logger } = this.#options;
+    const before = this.#state.kind;
+    this.#state = nextSyncState(this.#state, event);
+    if (before !== this.#state.kind) logger.info({ tenant, from: before, to: this.#state.kind, revision: this.memory.position.revision }, 'synchronisation');
+    for (const listener of this.#listeners) listener();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    await this.#running;
+  }
+}
+
+function eventOf(end: SourceEnd, atMs: number): SyncEvent {
+  if (end.kind === 'tenant_not_found') return { kind: 'tenant_not_found', atMs };
+  return { kind: 'disconnected', reason: end.error instanceof Error ? end.error.message : end.kind };
+}
