@@ -40,11 +40,17 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     protocols: ['grpc'],
     example: 'grpc://127.0.0.1:7400',
   });
-  const address = environment.optional('TM_SIDECAR_ADDRESS') === 'off' ? undefined : environment.address('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
+  const address =
+    environment.optional('TM_SIDECAR_ADDRESS') === 'off'
+      ? undefined
+      : environment.address('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
   const socketPath = environment.optional('TM_SIDECAR_SOCKET');
-  if (address === undefined && socketPath === undefined) throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
+  if (address === undefined && socketPath === undefined)
+    throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
   if (address !== undefined && !loopbackPattern.test(address)) {
-    throw new SettingError(`TM_SIDECAR_ADDRESS=${address} is not a loopback address: whoever reaches the sidecar reads every tenant it holds`);
+    throw new SettingError(
+      `TM_SIDECAR_ADDRESS=${address} is not a loopback address: whoever reaches the sidecar reads every tenant it holds`,
+    );
   }
   return {
     address,
@@ -62,6 +68,7 @@ function scopeFrom(text: string): Scope {
   const names = text.split(',').map((name) => name.trim());
   const tenants = names.filter((name) => name !== '*');
   const wrong = tenants.find((name) => !tenantPattern.test(name));
-  if (wrong !== undefined) throw new SettingError(`TM_SIDECAR_TENANTS holds ${JSON.stringify(wrong)}, which is not a tenant's name or *`);
+  if (wrong !== undefined)
+    throw new SettingError(`TM_SIDECAR_TENANTS holds ${JSON.stringify(wrong)}, which is not a tenant's name or *`);
   return { tenants: [...new Set(tenants)], onDemand: names.includes('*') };
 }

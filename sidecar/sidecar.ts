@@ -2,6 +2,7 @@ import { createClient } from '../src/client/create-client.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
 import { systemClock as clock } from '../src/platform/clock.ts';
+import { systemRandom as random } from '../src/platform/random.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
 import { addHealth, addReflection } from '../src/platform/grpc/standard-services.ts';
@@ -27,11 +28,10 @@ export type Sidecar = AsyncDisposable & {
 /** Builds and starts a sidecar: the one place that knows all its parts. */
 export async function startSidecar(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
-  const random = Math.random;
   const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
   const sourceClient = started.use(createClient({ address: config.source }));
   const controlPlane = started.use(createClient({ address: config.controlPlane }));
-  const source = new ControlPlaneSource(sourceClient);
+  const source = new ControlPlaneSource(sourceClient, clock);
   const subscriptions = started.use(
     new Subscriptions({
       scope: config.scope,
@@ -43,13 +43,21 @@ export async function startSidecar(config: SidecarConfig, logger: Logger): Promi
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const options = serviceOptions({ logger, draining: grpc.draining });
   const askControlPlane = createAskControlPlane({ client: controlPlane, clock, logger });
-  const resolver = bindService(ResolverServiceService, resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })), options);
-  const watch = bindService(WatchServiceService, watchHandlers({ source: new SidecarWatchSource(subscriptions, clock), clock }), options);
+  const resolver = bindService(
+    ResolverServiceService,
+    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
+    options,
+  );
+  const watch = bindService(
+    WatchServiceService,
+    watchHandlers({ source: new SidecarWatchSource(subscriptions, clock), clock }),
+    options,
+  );
   for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
   addReflection(grpc.server);
   const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
   grpc.draining.addEventListener('abort', () => health.set(false));
-  announceReadiness(subscriptions, health.set);
+  announceReadiness(subscriptions, (serving) => health.set(serving));
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
@@ -62,7 +70,8 @@ export async function startSidecar(config: SidecarConfig, logger: Logger): Promi
 function announceReadiness(subscriptions: Subscriptions, set: (serving: boolean) => void): void {
   const waiting = new Set(subscriptions.all());
   const look = (): void => {
-    for (const sync of waiting) if (sync.memory.tenant !== undefined || sync.state.kind === 'absent') waiting.delete(sync);
+    for (const sync of waiting)
+      if (sync.memory.tenant !== undefined || sync.state.kind === 'absent') waiting.delete(sync);
     if (waiting.size === 0) set(true);
   };
   for (const sync of waiting) sync.subscribe(look);

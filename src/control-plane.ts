@@ -17,6 +17,7 @@ import { migrate } from './outbound/postgres/migrate.ts';
 import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
 import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
 import { systemClock as clock } from './platform/clock.ts';
+import { newCommitId, systemRandom as random } from './platform/random.ts';
 import { createGrpcServer } from './platform/grpc/server.ts';
 import { bindService } from './platform/grpc/service.ts';
 import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
@@ -34,7 +35,6 @@ export type ControlPlane = AsyncDisposable & {
 /** Builds and starts a control plane: the one place that knows all its parts. Stops what it has started when a later part fails. */
 export async function startControlPlane(config: ControlPlaneConfig, logger: Logger): Promise<ControlPlane> {
   await using started = new AsyncDisposableStack();
-  const random = Math.random;
   const database = started.use(
     new Database({
       url: config.databaseUrl,
@@ -51,7 +51,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   await replica.start();
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const write = createWrite(new Writer({ replica, store, signal, clock, random }));
+  const write = createWrite(new Writer({ replica, store, signal, clock, random }), newCommitId);
   const options = serviceOptions({ logger, draining: grpc.draining });
   for (const { definition, implementation } of [
     bindService(RouteServiceService, routeHandlers({ write, store }), options),
@@ -71,11 +71,12 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   return { address, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-const servedServices = ['RouteService', 'TrafficPolicyService', 'TenantService', 'ResolverService', 'WatchService'].map((name) => `trafficmanager.v1.${name}`);
+const servedServices = ['RouteService', 'TrafficPolicyService', 'TenantService', 'ResolverService', 'WatchService'].map(
+  (name) => `trafficmanager.v1.${name}`,
+);
 
 async function applyMigrations(database: Database, logger: Logger): Promise<void> {
-  const client = database.dedicatedClient();
-  await client.connect();
+  const client = await database.connectDedicated();
   try {
     const applied = await migrate(client);
     if (applied.length > 0) logger.info({ applied }, 'migrated the database');

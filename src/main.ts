@@ -1,12 +1,13 @@
 import { readControlPlaneConfig } from './config.ts';
 import { startControlPlane } from './control-plane.ts';
+import { DatabaseStartError } from './outbound/postgres/database.ts';
 import { SettingError } from './platform/environment.ts';
 import { ListenError } from './platform/grpc/server.ts';
 import { createLogger } from './platform/logger.ts';
 import { runProcess } from './platform/process-lifecycle.ts';
 
 await runProcess({
-  operatorErrors: [SettingError, ListenError],
+  operatorErrors: [SettingError, ListenError, DatabaseStartError],
   start: async () => {
     const config = readControlPlaneConfig(process.env);
     const logger = createLogger('control-plane', config.logLevel);

@@ -37,7 +37,10 @@ const refusals: Readonly<Record<string, Refusal>> = { EOPENBREAKER: 'open', ETIM
  */
 export function guardWithCircuitBreaker<Parameters extends unknown[], Result>(
   call: (...parameters: Parameters) => Promise<Result>,
-  options: CircuitBreakerOptions & { readonly isFailure: (error: unknown) => boolean; readonly onState: (state: BreakerState) => void },
+  options: CircuitBreakerOptions & {
+    readonly isFailure: (error: unknown) => boolean;
+    readonly onState: (state: BreakerState) => void;
+  },
 ): (...parameters: Parameters) => Promise<Result> {
   const breaker = new CircuitBreaker(call, {
     timeout: options.timeoutMs,

@@ -40,10 +40,12 @@ export class SidecarResolver implements Resolver {
       case 'eventual':
         break;
       case 'max_staleness':
-        if (sync.stalenessMs() > consistency.stalenessMsMax) return this.#askFresh(sync, { lookup, consistency, context });
+        if (sync.stalenessMs() > consistency.stalenessMsMax)
+          return this.#askFresh(sync, { lookup, consistency, context });
         break;
       case 'min_revision':
-        if (!(await this.#reaches(sync, consistency.revision, context))) return this.#askAtRevision(sync, { lookup, consistency, context });
+        if (!(await this.#reaches(sync, consistency.revision, context)))
+          return this.#askAtRevision(sync, { lookup, consistency, context });
         break;
     }
     const known = sync.memory.isComplete || sync.memory.find(lookup.service, lookup.environment) !== undefined;
@@ -54,12 +56,20 @@ export class SidecarResolver implements Resolver {
   #fromMemory(sync: TenantSync, lookup: Lookup): Answer {
     const resolution = resolve(sync.memory, lookup, this.#options.random);
     const { revision } = sync.memory.position;
-    return { resolution, freshness: { source: 'SNAPSHOT', revision, stalenessMs: sync.stalenessMs(), stale: sync.state.kind !== 'live' } };
+    return {
+      resolution,
+      freshness: { source: 'SNAPSHOT', revision, stalenessMs: sync.stalenessMs(), stale: sync.state.kind !== 'live' },
+    };
   }
 
   /** Waits for the first snapshot of a tenant. */
   async #untilHeld(sync: TenantSync, lookup: Lookup, context: CallContext): Promise<void> {
-    await this.#wait(sync, () => sync.memory.tenant !== undefined || sync.state.kind === 'absent', this.#remainingMs(context), context);
+    await this.#wait(
+      sync,
+      () => sync.memory.tenant !== undefined || sync.state.kind === 'absent',
+      this.#remainingMs(context),
+      context,
+    );
     if (sync.memory.tenant !== undefined) return;
     if (sync.state.kind === 'absent') throw tenantNotFound(lookup.tenant);
     throw new DomainError('SNAPSHOT_NOT_READY', `no snapshot of ${lookup.tenant} has arrived yet`, {
@@ -74,13 +84,27 @@ export class SidecarResolver implements Resolver {
     return this.#wait(sync, () => sync.memory.position.revision >= revision, timeoutMs, context);
   }
 
-  async #askFresh(sync: TenantSync, { lookup, consistency, context }: { lookup: Lookup; consistency: Consistency & { kind: 'max_staleness' }; context: CallContext }): Promise<Answer> {
+  async #askFresh(
+    sync: TenantSync,
+    {
+      lookup,
+      consistency,
+      context,
+    }: { lookup: Lookup; consistency: Consistency & { kind: 'max_staleness' }; context: CallContext },
+  ): Promise<Answer> {
     return this.#options.askControlPlane(lookup, consistency, context).catch((error: unknown) => {
       throw isOutOfReach(error) ? stalenessExceeded(sync.stalenessMs(), consistency.stalenessMsMax) : error;
     });
   }
 
-  async #askAtRevision(sync: TenantSync, { lookup, consistency, context }: { lookup: Lookup; consistency: Consistency & { kind: 'min_revision' }; context: CallContext }): Promise<Answer> {
+  async #askAtRevision(
+    sync: TenantSync,
+    {
+      lookup,
+      consistency,
+      context,
+    }: { lookup: Lookup; consistency: Consistency & { kind: 'min_revision' }; context: CallContext },
+  ): Promise<Answer> {
     return this.#options.askControlPlane(lookup, consistency, context).catch((error: unknown) => {
       throw isOutOfReach(error) ? revisionNotReached(consistency.revision, sync.memory.position.revision) : error;
     });
@@ -92,7 +116,13 @@ export class SidecarResolver implements Resolver {
   }
 
   #wait(sync: TenantSync, holds: () => boolean, timeoutMs: number, { signal }: CallContext): Promise<boolean> {
-    return untilHolds({ holds, subscribe: (listener) => sync.subscribe(listener), signal, timeoutMs, clock: this.#options.clock });
+    return untilHolds({
+      holds,
+      subscribe: (listener) => sync.subscribe(listener),
+      signal,
+      timeoutMs,
+      clock: this.#options.clock,
+    });
   }
 }
 

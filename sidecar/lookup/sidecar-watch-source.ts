@@ -25,8 +25,15 @@ export class SidecarWatchSource implements WatchSource {
     if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
     const { sync } = subscription;
     // A watcher that comes from elsewhere may be ahead of this sidecar for a moment.
-    const holds = (): boolean => (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
-    await untilHolds({ holds, subscribe: (listener) => sync.subscribe(listener), signal, timeoutMs: sidecarLimits.defaultWaitMs, clock: this.#clock });
+    const holds = (): boolean =>
+      (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
+    await untilHolds({
+      holds,
+      subscribe: (listener) => sync.subscribe(listener),
+      signal,
+      timeoutMs: sidecarLimits.defaultWaitMs,
+      clock: this.#clock,
+    });
     if (sync.state.kind === 'absent') throw tenantNotFound(tenant);
     if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
     if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
@@ -55,5 +62,8 @@ function watched(sync: TenantSync): WatchedTenant {
 }
 
 function notReady(tenant: string, why: string): DomainError {
-  return new DomainError('SNAPSHOT_NOT_READY', `${tenant} cannot be watched here: ${why}`, { metadata: { tenant }, retryDelayMs: 1_000 });
+  return new DomainError('SNAPSHOT_NOT_READY', `${tenant} cannot be watched here: ${why}`, {
+    metadata: { tenant },
+    retryDelayMs: 1_000,
+  });
 }

@@ -45,7 +45,11 @@ export class SnapshotMemory {
 }
 
 /** A tenant's configuration at a position. */
-export type HeldSnapshot = { readonly position: Position; readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
+export type HeldSnapshot = {
+  readonly position: Position;
+  readonly routes: readonly Route[];
+  readonly policies: readonly TrafficPolicy[];
+};
 
 /** One tenant in a sidecar's memory. */
 export class TenantMemory implements TenantView {
@@ -104,7 +108,9 @@ export class TenantMemory implements TenantView {
     this.#complete = true;
     this.#tenant = { tenant: this.#name, displayName: '', revision: position.revision, createTimeMs: 0 };
     const routesByGroup = Map.groupBy(routes, ({ key }) => this.#keyOf(key.service, key.environment));
-    const policyByGroup = new Map(policies.map((policy) => [this.#keyOf(policy.key.service, policy.key.environment), policy]));
+    const policyByGroup = new Map(
+      policies.map((policy) => [this.#keyOf(policy.key.service, policy.key.environment), policy]),
+    );
     for (const key of new Set([...routesByGroup.keys(), ...policyByGroup.keys()])) {
       this.#put(key, createGroup(routesByGroup.get(key) ?? [], policyByGroup.get(key), position.revision));
     }

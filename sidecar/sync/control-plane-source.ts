@@ -4,6 +4,7 @@ import type { Change, Position } from '../../src/domain/change.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import type { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 import { changeFromWire } from '../../src/wire/change-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
@@ -13,15 +14,15 @@ import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 /** `grpc://`: follows a control plane's (or another sidecar's) Watch. */
 export class ControlPlaneSource implements ChangeSource {
   readonly #watch: TrafficManagerClient['watch'];
+  readonly #clock: Clock;
 
-  constructor(client: Pick<TrafficManagerClient, 'watch'>) {
+  constructor(client: Pick<TrafficManagerClient, 'watch'>, clock: Clock) {
     this.#watch = client.watch;
+    this.#clock = clock;
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
-    // A peer that is gone without a word (a half-open connection) is found by its silence.
-    const silent = new AbortController();
-    const watchdog = setTimeout(() => silent.abort(), sidecarLimits.silenceMsMax);
+    const silence = new SilenceWatch(this.#clock);
     const assembly = new Assembly(sink);
     try {
       const messages = this.#watch(
@@ -31,26 +32,61 @@ export class ControlPlaneSource implements ChangeSource {
           afterCommitId: after?.commitId ?? '',
           progressInterval: { seconds: 0n, nanos: sidecarLimits.progressIntervalMs * 1e6 },
         },
-        { signal: AbortSignal.any([signal, silent.signal]) },
+        { signal: AbortSignal.any([signal, silence.tooLong]) },
       );
       // Read no faster than it is applied: gRPC's flow control holds the sender back.
       for await (const message of messages) {
-        watchdog.refresh();
+        silence.broken();
         assembly.take(message);
       }
       return { kind: 'disconnected', error: new Error('the source ended the stream') };
     } catch (error) {
       return endOf(error);
     } finally {
-      clearTimeout(watchdog);
+      silence.end();
     }
   }
 }
 
 function endOf(error: unknown): SourceEnd {
   if (error instanceof TrafficManagerError && error.code === 'OUT_OF_RANGE') return { kind: 'resume_refused', error };
-  if (error instanceof TrafficManagerError && error.reason === 'TENANT_NOT_FOUND') return { kind: 'tenant_not_found', error };
+  if (error instanceof TrafficManagerError && error.reason === 'TENANT_NOT_FOUND')
+    return { kind: 'tenant_not_found', error };
   return { kind: 'disconnected', error };
+}
+
+/** Finds a peer that is gone without a word (a half-open connection) by its silence. */
+class SilenceWatch {
+  readonly #clock: Clock;
+  readonly #tooLong = new AbortController();
+  readonly #ended = new AbortController();
+  #heardAtMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#heardAtMs = clock.monotonicMs();
+    void this.#run();
+  }
+
+  get tooLong(): AbortSignal {
+    return this.#tooLong.signal;
+  }
+
+  broken(): void {
+    this.#heardAtMs = this.#clock.monotonicMs();
+  }
+
+  end(): void {
+    this.#ended.abort();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#ended.signal.aborted) {
+      const remainingMs = this.#heardAtMs + sidecarLimits.silenceMsMax - this.#clock.monotonicMs();
+      if (remainingMs <= 0) return this.#tooLong.abort();
+      await this.#clock.sleep(remainingMs, this.#ended.signal);
+    }
+  }
 }
 
 /** Puts snapshots and transactions together that came in several messages. */

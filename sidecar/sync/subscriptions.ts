@@ -23,7 +23,10 @@ export class Subscriptions implements AsyncDisposable {
   readonly #options: SubscriptionsOptions;
   readonly #syncs = new Map<string, TenantSync>();
   /** Negative cache: names of strangers must neither fill the sidecar nor reach the control plane each time. */
-  readonly #absent = new LRUCache<string, true>({ max: sidecarLimits.unknownTenantsMax, ttl: sidecarLimits.unknownTenantTtlMs });
+  readonly #absent = new LRUCache<string, true>({
+    max: sidecarLimits.unknownTenantsMax,
+    ttl: sidecarLimits.unknownTenantTtlMs,
+  });
   #onDemand = 0;
 
   constructor(options: SubscriptionsOptions) {
@@ -36,7 +39,8 @@ export class Subscriptions implements AsyncDisposable {
     const sync = this.#syncs.get(tenant);
     if (sync !== undefined) return { kind: 'followed', sync };
     if (this.#absent.has(tenant)) return { kind: 'absent' };
-    if (!this.#options.scope.onDemand || this.#onDemand >= sidecarLimits.onDemandTenantsMax) return { kind: 'out_of_scope' };
+    if (!this.#options.scope.onDemand || this.#onDemand >= sidecarLimits.onDemandTenantsMax)
+      return { kind: 'out_of_scope' };
     const started = this.#options.start(tenant);
     this.#syncs.set(tenant, started);
     this.#onDemand++;

@@ -20,8 +20,12 @@ export function nextSyncState(state: SyncState, event: SyncEvent): SyncState {
     case 'received':
       return { kind: 'live' };
     case 'disconnected':
-      return state.kind === 'live' || state.kind === 'stale' ? { kind: 'stale', reason: event.reason } : { kind: 'booting' };
+      return state.kind === 'live' || state.kind === 'stale'
+        ? { kind: 'stale', reason: event.reason }
+        : { kind: 'booting' };
     case 'tenant_not_found':
-      return state.kind === 'live' || state.kind === 'stale' ? { kind: 'stale', reason: 'the source has lost this tenant' } : { kind: 'absent', sinceMs: event.atMs };
+      return state.kind === 'live' || state.kind === 'stale'
+        ? { kind: 'stale', reason: 'the source has lost this tenant' }
+        : { kind: 'absent', sinceMs: event.atMs };
   }
 }

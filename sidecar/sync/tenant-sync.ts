@@ -59,11 +59,16 @@ export class TenantSync implements AsyncDisposable {
       const end = await source.follow(tenant, this.#resumePoint(), sink, this.#stopped.signal);
       if (this.#stopped.signal.aborted) return;
       if (heard) failures = 0;
-      if (failures === 0) logger.warn({ tenant, reason: end.kind, error: end.error }, 'the source of changes is cut off; answering from memory');
+      if (failures === 0)
+        logger.warn(
+          { tenant, reason: end.kind, error: end.error },
+          'the source of changes is cut off; answering from memory',
+        );
       if (end.kind === 'resume_refused') this.#mustStartOver = true;
       this.#transition(eventOf(end, clock.monotonicMs()));
       // What is known to be different is asked for at once; otherwise wait, so that a fleet does not return all together.
-      if (end.kind !== 'resume_refused') await clock.sleep(backoffMs(failures, sidecarLimits.reconnectBackoff, random), this.#stopped.signal);
+      if (end.kind !== 'resume_refused')
+        await clock.sleep(backoffMs(failures, sidecarLimits.reconnectBackoff, random), this.#stopped.signal);
     }
   }
 
@@ -102,7 +107,11 @@ export class TenantSync implements AsyncDisposable {
     const { tenant, logger } = this.#options;
     const before = this.#state.kind;
     this.#state = nextSyncState(this.#state, event);
-    if (before !== this.#state.kind) logger.info({ tenant, from: before, to: this.#state.kind, revision: this.memory.position.revision }, 'synchronisation');
+    if (before !== this.#state.kind)
+      logger.info(
+        { tenant, from: before, to: this.#state.kind, revision: this.memory.position.revision },
+        'synchronisation',
+      );
     for (const listener of this.#listeners) listener();
   }
 

@@ -9,7 +9,11 @@ import type { TenantReplica } from './tenant-replica.ts';
 /** How long a lookup without a deadline waits for a revision, ms. */
 const defaultWaitMs = 5_000;
 
-export type ReplicaResolverOptions = { readonly replica: Replica; readonly clock: Clock; readonly random: () => number };
+export type ReplicaResolverOptions = {
+  readonly replica: Replica;
+  readonly clock: Clock;
+  readonly random: () => number;
+};
 
 /** Lookups on the control plane: from the replica's memory, confirmed with Postgres where the caller asks for it. */
 export class ReplicaResolver {
@@ -41,7 +45,8 @@ export class ReplicaResolver {
         if (held !== undefined) return { tenant: held, source: 'SNAPSHOT' };
         break;
       case 'max_staleness':
-        if (held !== undefined && held.stalenessMs() <= consistency.stalenessMsMax) return { tenant: held, source: 'SNAPSHOT' };
+        if (held !== undefined && held.stalenessMs() <= consistency.stalenessMsMax)
+          return { tenant: held, source: 'SNAPSHOT' };
         break;
       case 'min_revision':
         return { tenant: await this.#atRevision(lookup, consistency.revision, context), source: 'SNAPSHOT' };
@@ -57,12 +62,19 @@ export class ReplicaResolver {
     return tenant;
   }
 
-  async #atRevision(lookup: Lookup, revision: number, context: { readonly signal: AbortSignal; readonly deadlineMs: number | undefined }): Promise<TenantReplica> {
+  async #atRevision(
+    lookup: Lookup,
+    revision: number,
+    context: { readonly signal: AbortSignal; readonly deadlineMs: number | undefined },
+  ): Promise<TenantReplica> {
     const held = this.#options.replica.find(lookup.tenant);
     if (held !== undefined && held.position.revision >= revision) return held;
     const tenant = await this.#strong(lookup);
     const { clock } = this.#options;
-    const timeoutMs = context.deadlineMs === undefined ? defaultWaitMs : Math.max(0, context.deadlineMs - clock.wallMs() - answerReserveMs);
+    const timeoutMs =
+      context.deadlineMs === undefined
+        ? defaultWaitMs
+        : Math.max(0, context.deadlineMs - clock.wallMs() - answerReserveMs);
     const reached = await untilHolds({
       holds: () => tenant.position.revision >= revision,
       subscribe: (listener) => tenant.subscribe(listener),

@@ -27,6 +27,9 @@ export class ReplicaWatchSource {
     const page = await this.#store.changesFrom(tenant, from, limit);
     const last = page.at(-1);
     if (last === undefined || last.commitRevision === last.revision || limit === 1) return page;
-    return [...page, ...(await this.#store.changesFrom(tenant, last.revision + 1, last.commitRevision - last.revision))];
+    return [
+      ...page,
+      ...(await this.#store.changesFrom(tenant, last.revision + 1, last.commitRevision - last.revision)),
+    ];
   }
 }

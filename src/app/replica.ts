@@ -4,7 +4,12 @@ import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-st
 import { replicaLimits } from './limits.ts';
 import { TenantReplica } from './tenant-replica.ts';
 
-export type ReplicaOptions = { readonly store: ConfigurationStore; readonly signal: ChangeSignal; readonly clock: Clock; readonly logger: Logger };
+export type ReplicaOptions = {
+  readonly store: ConfigurationStore;
+  readonly signal: ChangeSignal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
 
 /**
  * All tenants in this replica's memory, kept up to date by tailing the change log: wake-ups say which tenants moved, a poll
@@ -75,7 +80,8 @@ export class Replica {
       if (tenants === undefined) await this.#compareHeads();
       else await Promise.all(tenants.map((tenant) => this.adopt(tenant).catchUp()));
     } catch (error) {
-      if (!this.#stopped.signal.aborted) logger.warn({ error }, 'cannot read the change log; serving what is in memory');
+      if (!this.#stopped.signal.aborted)
+        logger.warn({ error }, 'cannot read the change log; serving what is in memory');
     }
   }
 
@@ -89,7 +95,10 @@ export class Replica {
       if (before?.commitId === head.position.commitId) replica.markVerified(startedAtMs);
       else {
         if (before !== undefined && before.revision > head.position.revision) {
-          logger.error({ tenant: head.tenant, memory: before, database: head.position }, 'the database went back in time; taking the tenant anew');
+          logger.error(
+            { tenant: head.tenant, memory: before, database: head.position },
+            'the database went back in time; taking the tenant anew',
+          );
         }
         await replica.catchUp();
       }

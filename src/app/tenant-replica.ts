@@ -92,9 +92,16 @@ export class TenantReplica {
       const startedAtMs = this.#monotonicMs();
       const known = this.position;
       // The change at the known position is read again: if it is another, this is another history (a restored database).
-      const page = await this.#store.changesFrom(this.tenant, Math.max(known.revision, 1), replicaLimits.logPageChanges + 1);
+      const page = await this.#store.changesFrom(
+        this.tenant,
+        Math.max(known.revision, 1),
+        replicaLimits.logPageChanges + 1,
+      );
       const [first] = page;
-      const sameHistory = known.revision === 0 ? first?.revision === 1 : first?.revision === known.revision && first.commitId === known.commitId;
+      const sameHistory =
+        known.revision === 0
+          ? first?.revision === 1
+          : first?.revision === known.revision && first.commitId === known.commitId;
       if (!sameHistory) return this.#reload(known);
       const complete = page.length <= replicaLimits.logPageChanges;
       this.advance(complete ? page : wholeTransactions(page));
@@ -109,7 +116,8 @@ export class TenantReplica {
     const snapshot = await this.#store.load(this.tenant);
     if (snapshot === undefined) return;
     if (this.position.commitId !== known.commitId) return;
-    if (snapshot.position.revision !== known.revision || snapshot.position.commitId !== known.commitId) this.reset(snapshot);
+    if (snapshot.position.revision !== known.revision || snapshot.position.commitId !== known.commitId)
+      this.reset(snapshot);
     this.markVerified(startedAtMs);
   }
 
@@ -121,5 +129,8 @@ export class TenantReplica {
 /** Leaves out the last transaction of a page that may have been cut in the middle of it. */
 function wholeTransactions(page: readonly Change[]): readonly Change[] {
   const cutCommitId = page.at(-1)?.commitId;
-  return page.slice(0, page.findIndex((change) => change.commitId === cutCommitId));
+  return page.slice(
+    0,
+    page.findIndex((change) => change.commitId === cutCommitId),
+  );
 }

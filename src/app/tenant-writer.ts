@@ -26,7 +26,9 @@ type Pending = {
 };
 
 /** What evaluating a pending request on a position came to; it holds only if the position is still the head. */
-type Verdict = { readonly pending: Pending; readonly result: WriteResult } | { readonly pending: Pending; readonly error: unknown };
+type Verdict =
+  | { readonly pending: Pending; readonly result: WriteResult }
+  | { readonly pending: Pending; readonly error: unknown };
 
 /** A group of verdicts, and what must be committed for them. */
 type Plan = { readonly verdicts: readonly Verdict[]; readonly changes: readonly Change[] };
@@ -51,7 +53,9 @@ export class TenantWriter {
 
   submit(request: WriteRequest): Promise<WriteResult> {
     if (this.#queue.length >= replicaLimits.queuedTransactionsMax) {
-      return Promise.reject(new DomainError('OVERLOADED', 'too many writes of this tenant are waiting', { retryDelayMs: 1_000 }));
+      return Promise.reject(
+        new DomainError('OVERLOADED', 'too many writes of this tenant are waiting', { retryDelayMs: 1_000 }),
+      );
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, resolve, reject, limbo: undefined });
@@ -90,7 +94,9 @@ export class TenantWriter {
     let mutations = 0;
     for (const pending of this.#queue) {
       const { requestId, transaction } = pending.request;
-      const full = group.length >= replicaLimits.groupTransactionsMax || (group.length > 0 && mutations + transaction.mutations.length > replicaLimits.groupChangesMax);
+      const full =
+        group.length >= replicaLimits.groupTransactionsMax ||
+        (group.length > 0 && mutations + transaction.mutations.length > replicaLimits.groupChangesMax);
       if (full || later.length > 0 || (requestId !== '' && requestIds.has(requestId))) {
         later.push(pending);
         continue;
@@ -108,7 +114,8 @@ export class TenantWriter {
     const { replica, clock, random } = this.#options;
     try {
       if (attempt > 0) {
-        if (attempt > replicaLimits.conflictsMax) throw new DomainError('OVERLOADED', 'other replicas keep changing this tenant', { retryDelayMs: 1_000 });
+        if (attempt > replicaLimits.conflictsMax)
+          throw new DomainError('OVERLOADED', 'other replicas keep changing this tenant', { retryDelayMs: 1_000 });
         if (attempt > 1) await clock.sleep(backoffMs(attempt - 2, replicaLimits.conflictBackoff, random));
         await replica.catchUp();
       }
@@ -132,7 +139,10 @@ export class TenantWriter {
     if (revisions.length === 0) return [...group];
     const from = Math.min(...revisions) + 1;
     const { store, replica } = this.#options;
-    const commits = Map.groupBy(await store.changesFrom(replica.tenant, from, Number.MAX_SAFE_INTEGER), (change) => change.commitId);
+    const commits = Map.groupBy(
+      await store.changesFrom(replica.tenant, from, Number.MAX_SAFE_INTEGER),
+      (change) => change.commitId,
+    );
     return group.filter((pending) => {
       const { transaction } = pending.request;
       const changes = commits.get(transaction.commitId);
@@ -173,12 +183,17 @@ export class TenantWriter {
       return [];
     }
     const startedAtMs = clock.monotonicMs();
-    const outcome = await store.commit({ tenant: replica.tenant, expected: position, changes: plan.changes, replies }).catch((error: unknown) => {
-      for (const verdict of plan.verdicts) {
-        verdict.pending.limbo ??= { after: position.revision, result: 'result' in verdict ? verdict.result : undefined };
-      }
-      throw error;
-    });
+    const outcome = await store
+      .commit({ tenant: replica.tenant, expected: position, changes: plan.changes, replies })
+      .catch((error: unknown) => {
+        for (const verdict of plan.verdicts) {
+          verdict.pending.limbo ??= {
+            after: position.revision,
+            result: 'result' in verdict ? verdict.result : undefined,
+          };
+        }
+        throw error;
+      });
     if (outcome.kind === 'conflict') return [...group];
     replica.advance(plan.changes.map((change) => withCommitTime(change, outcome.commitTimeMs)));
     // The commit found the head where memory was, so memory is now all there is.
@@ -195,14 +210,17 @@ export class TenantWriter {
     const verdicts = group.map((pending): Verdict => {
       const { transaction, validateOnly } = pending.request;
       try {
-        if (draft.tenant === undefined && transaction.mutations[0]?.kind !== 'create_tenant') throw tenantNotFound(transaction.tenant);
+        if (draft.tenant === undefined && transaction.mutations[0]?.kind !== 'create_tenant')
+          throw tenantNotFound(transaction.tenant);
         const staged = stage(draft, position.revision + changes.length, transaction);
         if (!validateOnly) {
           for (const change of staged.changes) draft.apply(change);
           changes.push(...staged.changes);
         }
-        const outcomes = staged.outcomes.map(
-          (outcome): WriteOutcome => ('subject' in outcome ? { subject: outcome.subject, change: outcome } : { subject: outcome, change: undefined }),
+        const outcomes = staged.outcomes.map((outcome): WriteOutcome =>
+          'subject' in outcome
+            ? { subject: outcome.subject, change: outcome }
+            : { subject: outcome, change: undefined },
         );
         const revision = staged.changes.at(-1)?.revision ?? position.revision + changes.length;
         return { pending, result: { revision, outcomes } };
@@ -217,7 +235,9 @@ export class TenantWriter {
 function dropAborted(group: readonly Pending[]): Pending[] {
   return group.filter((pending) => {
     if (!pending.request.signal.aborted || pending.limbo !== undefined) return true;
-    pending.reject(new DomainError('DEADLINE_EXCEEDED', 'the caller went away before the write was begun; nothing was written'));
+    pending.reject(
+      new DomainError('DEADLINE_EXCEEDED', 'the caller went away before the write was begun; nothing was written'),
+    );
     return false;
   });
 }
@@ -226,9 +246,15 @@ function dropAborted(group: readonly Pending[]): Pending[] {
 function committedResult(changes: readonly Change[], planned: WriteResult | undefined): WriteResult {
   const revision = (changes.at(-1) as Change).commitRevision;
   const committed = changes.map((change): WriteOutcome => ({ subject: change.subject, change }));
-  if (planned?.outcomes.filter((outcome) => outcome.change !== undefined).length !== changes.length) return { revision, outcomes: committed };
+  if (planned?.outcomes.filter((outcome) => outcome.change !== undefined).length !== changes.length)
+    return { revision, outcomes: committed };
   let next = 0;
-  return { revision, outcomes: planned.outcomes.map((outcome) => (outcome.change === undefined ? outcome : (committed[next++] as WriteOutcome))) };
+  return {
+    revision,
+    outcomes: planned.outcomes.map((outcome) =>
+      outcome.change === undefined ? outcome : (committed[next++] as WriteOutcome),
+    ),
+  };
 }
 
 function settleAll(verdicts: readonly Verdict[], commitTimeMs: number): void {

@@ -37,7 +37,10 @@ export function replyFor(request: WriteRequest, result: WriteResult): CommitRepl
     requestId: request.requestId,
     fingerprint: fingerprintOf(request),
     revision: result.revision,
-    outcomes: result.outcomes.map(({ subject, change }) => ({ revision: change?.revision ?? revisionOf(subject), changed: change !== undefined })),
+    outcomes: result.outcomes.map(({ subject, change }) => ({
+      revision: change?.revision ?? revisionOf(subject),
+      changed: change !== undefined,
+    })),
   };
 }
 
@@ -46,22 +49,36 @@ function revisionOf(subject: ChangeSubject): number {
 }
 
 /** The first reply again, rebuilt from the change log. Throws REQUEST_ID_REUSED when something else is asked now. */
-export async function replay(store: ConfigurationStore, request: WriteRequest, reply: CommitReply): Promise<WriteResult> {
+export async function replay(
+  store: ConfigurationStore,
+  request: WriteRequest,
+  reply: CommitReply,
+): Promise<WriteResult> {
   if (reply.fingerprint !== fingerprintOf(request)) {
-    throw new DomainError('REQUEST_ID_REUSED', `request id ${request.requestId} was used for another request in the last 24 hours`, {
-      metadata: { request_id: request.requestId },
-    });
+    throw new DomainError(
+      'REQUEST_ID_REUSED',
+      `request id ${request.requestId} was used for another request in the last 24 hours`,
+      {
+        metadata: { request_id: request.requestId },
+      },
+    );
   }
   const changes = new Map<number, Change>();
   const revisions = reply.outcomes.map((outcome) => outcome.revision);
   const [first, last] = [Math.min(...revisions), Math.max(...revisions)];
   // One read for a whole batch: its own changes are consecutive.
-  const page = revisions.length === 0 ? [] : await store.changesFrom(request.transaction.tenant, first, last - first + 1);
+  const page =
+    revisions.length === 0 ? [] : await store.changesFrom(request.transaction.tenant, first, last - first + 1);
   for (const change of page) changes.set(change.revision, change);
   const outcomes = reply.outcomes.map(({ revision, changed }) => {
     const change = changes.get(revision);
-    if (change === undefined) throw new DomainError('INTERNAL', 'internal error', { cause: new Error(`change ${revision} of a stored reply is missing`) });
-    return changed ? { subject: change.subject, change } : { subject: unchangedSubject(change.subject), change: undefined };
+    if (change === undefined)
+      throw new DomainError('INTERNAL', 'internal error', {
+        cause: new Error(`change ${revision} of a stored reply is missing`),
+      });
+    return changed
+      ? { subject: change.subject, change }
+      : { subject: unchangedSubject(change.subject), change: undefined };
   });
   return { revision: reply.revision, outcomes };
 }

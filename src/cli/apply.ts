@@ -144,24 +144,31 @@ async function ensureTenant(
     const wanted = { tenant, displayName: displayName ?? '', revision: 0n };
     return (await client.tenants.createTenant({ tenant: wanted })).change;
   } catch (error) {
-    const exists = error instanceof TrafficManagerError && error.code === 'ALREADY_EXISTS';
     // It has a display name, and the file does not care which.
-    if (exists && displayName === undefined) return undefined;
+    if (isAlreadyThere(error) && displayName === undefined) return undefined;
     throw error;
   }
 }
 
+/**
+ * Creates the route, or updates the one that differs. Not UpdateRoute with `allow_missing`: what that creates is ACTIVE, so a
+ * route that the file switches off would answer until it is deactivated. Creating also takes the name of a deleted route anew;
+ * undeleting it would let the endpoints that it had answer until they are replaced.
+ */
 async function writeRoute(
   client: TrafficManagerClient,
   route: Route,
 ): Promise<{ readonly route?: Route | undefined; readonly change?: Change | undefined }> {
   try {
-    return await client.routes.updateRoute({ route, allowMissing: true });
-  } catch (error) {
-    if (!(error instanceof TrafficManagerError) || error.reason !== 'ROUTE_DELETED') throw error;
-    // The name of a deleted route is free. Undeleting it first would let the endpoints it had answer until they are replaced.
     return await client.routes.createRoute({ route });
+  } catch (error) {
+    if (!isAlreadyThere(error)) throw error;
+    return await client.routes.updateRoute({ route });
   }
+}
+
+function isAlreadyThere(error: unknown): error is TrafficManagerError {
+  return error instanceof TrafficManagerError && error.code === 'ALREADY_EXISTS';
 }
 
 /** Whether the failure is about what the file says, and so says nothing about the other resources. */

@@ -38,7 +38,8 @@ export class ChangeWindow {
   /** Adds the next changes: whole transactions, following on `end` without a gap. */
   append(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change.revision !== this.end.revision + 1) throw new Error(`change ${change.revision} does not follow ${this.end.revision}`);
+      if (change.revision !== this.end.revision + 1)
+        throw new Error(`change ${change.revision} does not follow ${this.end.revision}`);
       this.#changes.push(change);
     }
     this.#trim();
@@ -53,7 +54,8 @@ export class ChangeWindow {
     if (revision < this.#base.revision) return { kind: 'compacted' };
     const from = this.#start + revision - this.#base.revision;
     let to = Math.min(this.#changes.length, from + limit);
-    while (to > from && to < this.#changes.length && this.#changes[to - 1]?.commitId === this.#changes[to]?.commitId) to++;
+    while (to > from && to < this.#changes.length && this.#changes[to - 1]?.commitId === this.#changes[to]?.commitId)
+      to++;
     const changes = this.#changes.slice(from, to);
     return { kind: 'changes', changes, position: changes.at(-1) ?? this.positionAt(revision) ?? this.end };
   }
@@ -69,7 +71,8 @@ export class ChangeWindow {
     if (excess > 0) {
       let start = this.#start + excess;
       // Never begin inside a transaction.
-      while (start < this.#changes.length && this.#changes[start - 1]?.commitId === this.#changes[start]?.commitId) start++;
+      while (start < this.#changes.length && this.#changes[start - 1]?.commitId === this.#changes[start]?.commitId)
+        start++;
       const last = this.#changes[start - 1];
       if (last !== undefined) this.#base = { revision: last.revision, commitId: last.commitId };
       this.#start = start;

@@ -38,20 +38,29 @@ export type Position = { readonly revision: number; readonly commitId: string };
 
 /** The same change with the commit's time, which only the database knows, in all the places that carry it. */
 export function withCommitTime(change: Change, commitTimeMs: number): Change {
-  return { ...change, commitTimeMs, subject: subjectWithCommitTime(change, commitTimeMs) };
+  return { ...change, commitTimeMs, subject: subjectWithCommitTime(change.subject, commitTimeMs) };
 }
 
-function subjectWithCommitTime({ subject }: Change, commitTimeMs: number): ChangeSubject {
+/**
+ * A time of 0 is the commit's own. `before` too may have it: transactions that commit together build on each other before
+ * any of them has a time.
+ */
+export function subjectWithCommitTime(subject: ChangeSubject, commitTimeMs: number): ChangeSubject {
+  const timed = <Resource extends { readonly createTimeMs: number }>(resource: Resource): Resource => ({
+    ...resource,
+    createTimeMs: resource.createTimeMs === 0 ? commitTimeMs : resource.createTimeMs,
+    ...('updateTimeMs' in resource && resource.updateTimeMs === 0 ? { updateTimeMs: commitTimeMs } : {}),
+  });
   switch (subject.kind) {
-    case 'route': {
-      const createTimeMs = subject.before === undefined || subject.after.createTimeMs === 0 ? commitTimeMs : subject.after.createTimeMs;
-      return { ...subject, after: { ...subject.after, createTimeMs, updateTimeMs: commitTimeMs } };
-    }
-    case 'traffic_policy': {
-      if (subject.after === undefined) return subject;
-      return { ...subject, after: { ...subject.after, createTimeMs: subject.before?.createTimeMs ?? commitTimeMs, updateTimeMs: commitTimeMs } };
-    }
+    case 'route':
+      return { ...subject, before: subject.before && timed(subject.before), after: timed(subject.after) };
+    case 'traffic_policy':
+      return {
+        ...subject,
+        before: subject.before && timed(subject.before),
+        after: subject.after && timed(subject.after),
+      };
     case 'tenant':
-      return { ...subject, after: { ...subject.after, createTimeMs: subject.before?.createTimeMs ?? commitTimeMs } };
+      return { ...subject, before: subject.before && timed(subject.before), after: timed(subject.after) };
   }
 }

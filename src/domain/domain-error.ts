@@ -32,7 +32,11 @@ export type Reason =
 export type FieldViolation = { readonly field: string; readonly description: string };
 
 /** What an error is about. */
-export type Resource = { readonly type: 'Route' | 'TrafficPolicy' | 'Tenant'; readonly name: string; readonly tenant: string };
+export type Resource = {
+  readonly type: 'Route' | 'TrafficPolicy' | 'Tenant';
+  readonly name: string;
+  readonly tenant: string;
+};
 
 export type DomainErrorOptions = {
   /** Every dynamic value of the message, by name. */
@@ -67,5 +71,7 @@ export class DomainError extends Error {
 export function invalidFields(violations: readonly FieldViolation[]): DomainError {
   const [first] = violations;
   const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : '';
-  return new DomainError('INVALID_FIELDS', first ? `${first.field}: ${first.description}${more}` : 'invalid request', { violations });
+  return new DomainError('INVALID_FIELDS', first ? `${first.field}: ${first.description}${more}` : 'invalid request', {
+    violations,
+  });
 }

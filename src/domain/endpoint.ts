@@ -21,12 +21,14 @@ const urlShape = /^[a-z]+:\/\/[^/?#]+(?:\/[^?#\s]*)?$/;
 /** Adds what is wrong with an endpoint's URL. The WHATWG parser alone is too kind: it mends what we want refused. */
 function validateUrl(violations: Violations, field: string, url: string): void {
   if (url === '') return violations.add(field, 'is required');
-  if (url.length > limits.endpointUrlLengthMax) return violations.add(field, `is longer than ${limits.endpointUrlLengthMax} characters`);
+  if (url.length > limits.endpointUrlLengthMax)
+    return violations.add(field, `is longer than ${limits.endpointUrlLengthMax} characters`);
   const wanted = 'must be grpc, grpcs, http or https with a host, such as grpc://cart.acme.internal:8443';
   if (!urlShape.test(url) || !URL.canParse(url)) return violations.add(field, wanted);
   const parsed = new URL(url);
   if (!protocols.has(parsed.protocol)) return violations.add(field, wanted);
-  if (parsed.username !== '' || parsed.password !== '' || url.includes('@')) return violations.add(field, 'must not hold a user or password');
+  if (parsed.username !== '' || parsed.password !== '' || url.includes('@'))
+    return violations.add(field, 'must not hold a user or password');
   const authority = url.slice(url.indexOf('://') + 3).split('/', 1)[0] ?? '';
   const match = /^(?<host>\[[^\]]*\]|[^:]*)(?::(?<port>[0-9]*))?$/.exec(authority);
   const host = match?.groups?.['host'];
@@ -40,7 +42,8 @@ function validateUrl(violations: Violations, field: string, url: string): void {
 /** Adds everything that is wrong with the endpoints of one route. */
 export function validateEndpoints(violations: Violations, field: string, endpoints: readonly Endpoint[]): void {
   if (endpoints.length === 0) return violations.add(field, 'needs at least one endpoint');
-  if (endpoints.length > limits.endpointsPerRouteMax) return violations.add(field, `has more than ${limits.endpointsPerRouteMax} entries`);
+  if (endpoints.length > limits.endpointsPerRouteMax)
+    return violations.add(field, `has more than ${limits.endpointsPerRouteMax} entries`);
   const seen = new Set<string>();
   let weightTotal = 0;
   for (const [index, endpoint] of endpoints.entries()) {

@@ -25,10 +25,14 @@ export type Freshness = {
 };
 
 export function stalenessExceeded(stalenessMs: number, stalenessMsMax: number): DomainError {
-  return new DomainError('STALENESS_EXCEEDED', `the answer may be ${Math.ceil(stalenessMs)} ms old, more than ${stalenessMsMax}`, {
-    metadata: { staleness_ms: String(Math.ceil(stalenessMs)), max_staleness_ms: String(stalenessMsMax) },
-    retryDelayMs: 1_000,
-  });
+  return new DomainError(
+    'STALENESS_EXCEEDED',
+    `the answer may be ${Math.ceil(stalenessMs)} ms old, more than ${stalenessMsMax}`,
+    {
+      metadata: { staleness_ms: String(Math.ceil(stalenessMs)), max_staleness_ms: String(stalenessMsMax) },
+      retryDelayMs: 1_000,
+    },
+  );
 }
 
 export function revisionNotReached(revision: number, held: number): DomainError {

@@ -32,13 +32,19 @@ export type Mutation =
       readonly endpoints: readonly Endpoint[] | undefined;
       /** Undefined: left as it is. */
       readonly labels: Readonly<Record<string, string>> | undefined;
-      readonly allowMissing: boolean;
+      /** The state to create the route in where there is none; undefined: it must exist. */
+      readonly createAs: LiveState | undefined;
       readonly etag: string;
     }
   | { readonly kind: 'set_route_state'; readonly key: RouteKey; readonly state: LiveState; readonly etag: string }
   | { readonly kind: 'delete_route'; readonly key: RouteKey; readonly etag: string }
   | { readonly kind: 'undelete_route'; readonly key: RouteKey; readonly etag: string }
-  | { readonly kind: 'set_traffic_policy'; readonly key: TrafficPolicyKey; readonly value: TrafficPolicyValue; readonly etag: string };
+  | {
+      readonly kind: 'set_traffic_policy';
+      readonly key: TrafficPolicyKey;
+      readonly value: TrafficPolicyValue;
+      readonly etag: string;
+    };
 
 /** The change that a mutation asks for. */
 export type Intent = { readonly action: ChangeAction; readonly subject: ChangeSubject };
@@ -82,7 +88,8 @@ function createTenant(view: TenantView, { tenant, value }: Of<'create_tenant'>):
     const after = { tenant, displayName: value.displayName, revision: 1, createTimeMs: 0 };
     return { kind: 'change', intent: { action: 'CREATED', subject: { kind: 'tenant', before, after } } };
   }
-  if (before.displayName === value.displayName) return { kind: 'unchanged', subject: { kind: 'tenant', before, after: before } };
+  if (before.displayName === value.displayName)
+    return { kind: 'unchanged', subject: { kind: 'tenant', before, after: before } };
   throw new DomainError('ALREADY_EXISTS', `tenant ${tenant} exists and differs`, {
     metadata: { tenant },
     resource: { type: 'Tenant', name: tenant, tenant },
@@ -91,7 +98,8 @@ function createTenant(view: TenantView, { tenant, value }: Of<'create_tenant'>):
 
 function createRoute(view: TenantView, { key, value }: Of<'create_route'>, author: Authorship): Evaluation {
   const before = findRoute(view, key);
-  if (before === undefined || before.lifecycle.state === 'DELETED') return routeChange('CREATED', { before, key, value, createTimeMs: 0, author });
+  if (before === undefined || before.lifecycle.state === 'DELETED')
+    return routeChange('CREATED', { before, key, value, createTimeMs: 0, author });
   if (canonicalRouteValue(before) === canonicalRouteValue(value)) return unchangedRoute(before);
   throw new DomainError('ALREADY_EXISTS', `route ${routeName(key)} exists and differs`, {
     metadata: { route: routeName(key) },
@@ -102,25 +110,40 @@ function createRoute(view: TenantView, { key, value }: Of<'create_route'>, autho
 function updateRoute(view: TenantView, mutation: Of<'update_route'>, author: Authorship): Evaluation {
   const { key, endpoints, labels } = mutation;
   const before = findRoute(view, key);
-  if ((before === undefined || before.lifecycle.state === 'DELETED') && mutation.allowMissing) {
+  if ((before === undefined || before.lifecycle.state === 'DELETED') && mutation.createAs !== undefined) {
     checkEtag(routeName(key), { wanted: mutation.etag, found: before?.etag ?? '' });
     if (endpoints === undefined) throw routeNotFound(key);
-    const value: RouteValue = { endpoints, labels: labels ?? {}, lifecycle: { state: 'ACTIVE' } };
+    const value: RouteValue = { endpoints, labels: labels ?? {}, lifecycle: { state: mutation.createAs } };
     return routeChange('CREATED', { before, key, value, createTimeMs: 0, author });
   }
   const live = liveRoute(before, key, mutation.etag);
-  return changeRoute('UPDATED', live, { endpoints: endpoints ?? live.endpoints, labels: labels ?? live.labels, lifecycle: live.lifecycle }, author);
+  return changeRoute(
+    'UPDATED',
+    live,
+    { endpoints: endpoints ?? live.endpoints, labels: labels ?? live.labels, lifecycle: live.lifecycle },
+    author,
+  );
 }
 
 function setRouteState(view: TenantView, { key, state, etag }: Of<'set_route_state'>, author: Authorship): Evaluation {
   const route = liveRoute(findRoute(view, key), key, etag);
-  return changeRoute(state === 'ACTIVE' ? 'ACTIVATED' : 'DEACTIVATED', route, { ...route, lifecycle: { state } }, author);
+  return changeRoute(
+    state === 'ACTIVE' ? 'ACTIVATED' : 'DEACTIVATED',
+    route,
+    { ...route, lifecycle: { state } },
+    author,
+  );
 }
 
 function deleteRoute(view: TenantView, { key, etag }: Of<'delete_route'>, author: Authorship): Evaluation {
   const route = existingRoute(findRoute(view, key), key, etag);
   if (route.lifecycle.state === 'DELETED') return unchangedRoute(route);
-  return changeRoute('DELETED', route, { ...route, lifecycle: { state: 'DELETED', deletedFrom: route.lifecycle.state } }, author);
+  return changeRoute(
+    'DELETED',
+    route,
+    { ...route, lifecycle: { state: 'DELETED', deletedFrom: route.lifecycle.state } },
+    author,
+  );
 }
 
 function undeleteRoute(view: TenantView, { key, etag }: Of<'undelete_route'>, author: Authorship): Evaluation {
@@ -129,7 +152,11 @@ function undeleteRoute(view: TenantView, { key, etag }: Of<'undelete_route'>, au
   return changeRoute('UNDELETED', route, { ...route, lifecycle: { state: route.lifecycle.deletedFrom } }, author);
 }
 
-function setTrafficPolicy(view: TenantView, { key, value, etag }: Of<'set_traffic_policy'>, author: Authorship): Evaluation {
+function setTrafficPolicy(
+  view: TenantView,
+  { key, value, etag }: Of<'set_traffic_policy'>,
+  author: Authorship,
+): Evaluation {
   const before = view.find(key.service, key.environment)?.policy;
   checkEtag(trafficPolicyName(key), { wanted: etag, found: before?.etag ?? '' });
   const canonical = canonicalTrafficPolicyValue(value);
@@ -202,7 +229,10 @@ type RouteChangeOptions = {
   readonly author: Authorship;
 };
 
-function routeChange(action: ChangeAction, { before, key, value, createTimeMs, author }: RouteChangeOptions): Evaluation {
+function routeChange(
+  action: ChangeAction,
+  { before, key, value, createTimeMs, author }: RouteChangeOptions,
+): Evaluation {
   const after: Route = {
     key,
     endpoints: value.endpoints,

@@ -53,7 +53,13 @@ export function canonicalRouteValue(value: RouteValue): string {
     value.lifecycle.state,
     deletedFrom,
     sorted(value.labels),
-    value.endpoints.map((endpoint) => [endpoint.url, endpoint.weight, endpoint.zone, endpoint.priority, sorted(endpoint.labels)]),
+    value.endpoints.map((endpoint) => [
+      endpoint.url,
+      endpoint.weight,
+      endpoint.zone,
+      endpoint.priority,
+      sorted(endpoint.labels),
+    ]),
   ]);
 }
 

@@ -60,7 +60,8 @@ export class TenantState implements TenantView {
 
   #at(service: string, environment: string): MutableServiceEnvironment {
     let environments = this.#services.get(service);
-    if (environments === undefined) this.#services.set(service, (environments = new Map()));
+    if (environments === undefined)
+      this.#services.set(service, (environments = new Map<string, MutableServiceEnvironment>()));
     let found = environments.get(environment);
     if (found === undefined) environments.set(environment, (found = { policy: undefined, routes: new Map() }));
     return found;
@@ -89,7 +90,10 @@ export class TenantDraft implements TenantView {
   apply({ subject }: Change): void {
     switch (subject.kind) {
       case 'route':
-        this.#touch(subject.after.key.service, subject.after.key.environment).routes.set(subject.after.key.version, subject.after);
+        this.#touch(subject.after.key.service, subject.after.key.environment).routes.set(
+          subject.after.key.version,
+          subject.after,
+        );
         break;
       case 'traffic_policy':
         this.#touch(subject.key.service, subject.key.environment).policy = subject.after;

@@ -45,12 +45,14 @@ export function validateTrafficPolicyKey(violations: Violations, field: string, 
 /** Adds everything that is wrong with what a caller wants a policy to be. */
 export function validateTrafficPolicyValue(violations: Violations, field: string, value: TrafficPolicyValue): void {
   if (value.defaultVersion !== '') violations.version(`${field}.default_version`, value.defaultVersion);
-  if (value.defaultVersion === '' && value.split.length === 0) violations.add(field, 'needs a default_version or a split');
+  if (value.defaultVersion === '' && value.split.length === 0)
+    violations.add(field, 'needs a default_version or a split');
   validateSplit(violations, `${field}.split`, value.split);
 }
 
 function validateSplit(violations: Violations, field: string, split: readonly WeightedVersion[]): void {
-  if (split.length > limits.splitBranchesMax) return violations.add(field, `has more than ${limits.splitBranchesMax} branches`);
+  if (split.length > limits.splitBranchesMax)
+    return violations.add(field, `has more than ${limits.splitBranchesMax} branches`);
   const seen = new Set<string>();
   let weightTotal = 0;
   for (const [index, branch] of split.entries()) {

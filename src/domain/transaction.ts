@@ -40,7 +40,17 @@ export function stage(view: TenantView, revision: number, transaction: Transacti
     }
     const { tenant, commitId, actor, correlationId } = transaction;
     const { action, subject } = evaluation.intent;
-    const change: Change = { tenant, revision: next, commitRevision: 0, commitId, action, actor, correlationId, commitTimeMs: 0, subject };
+    const change: Change = {
+      tenant,
+      revision: next,
+      commitRevision: 0,
+      commitId,
+      action,
+      actor,
+      correlationId,
+      commitTimeMs: 0,
+      subject,
+    };
     draft.apply(change);
     outcomes.push(changes.length);
     changes.push(change);
@@ -48,7 +58,10 @@ export function stage(view: TenantView, revision: number, transaction: Transacti
   assertPoliciesHold(draft, changes);
   const commitRevision = revision + changes.length;
   const sealed = changes.map((change) => ({ ...change, commitRevision }));
-  return { changes: sealed, outcomes: outcomes.map((outcome) => (typeof outcome === 'number' ? (sealed[outcome] as Change) : outcome)) };
+  return {
+    changes: sealed,
+    outcomes: outcomes.map((outcome) => (typeof outcome === 'number' ? (sealed[outcome] as Change) : outcome)),
+  };
 }
 
 /** The error for a tenant that does not exist. */
@@ -75,8 +88,14 @@ function assertPoliciesHold(draft: TenantDraft, changes: readonly Change[]): voi
       if (route !== undefined && route.lifecycle.state !== 'DELETED') continue;
       const policy = trafficPolicyName(group.policy.key);
       throw subject.kind === 'route'
-        ? new DomainError('VERSION_IN_USE', `the traffic policy of ${policy} still names version ${version}`, { metadata: { policy, version } })
-        : new DomainError('VERSION_NOT_FOUND', `the traffic policy of ${policy} names version ${version}, which has no route`, { metadata: { policy, version } });
+        ? new DomainError('VERSION_IN_USE', `the traffic policy of ${policy} still names version ${version}`, {
+            metadata: { policy, version },
+          })
+        : new DomainError(
+            'VERSION_NOT_FOUND',
+            `the traffic policy of ${policy} names version ${version}, which has no route`,
+            { metadata: { policy, version } },
+          );
     }
   }
 }

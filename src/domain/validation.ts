@@ -21,14 +21,20 @@ export class Violations {
   name(field: string, value: string): void {
     if (value === '') this.add(field, 'is required');
     else if (!namePattern.test(value)) {
-      this.add(field, `must match [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?: lower case letters, digits and inner hyphens, ${limits.nameLengthMax} at most`);
+      this.add(
+        field,
+        `must match [a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?: lower case letters, digits and inner hyphens, ${limits.nameLengthMax} at most`,
+      );
     }
   }
 
   version(field: string, value: string): void {
     if (value === '') this.add(field, 'is required');
     else if (value.length > limits.nameLengthMax || !versionPattern.test(value)) {
-      this.add(field, `must be letters, digits, inner hyphens and single inner dots, ${limits.nameLengthMax} characters at most`);
+      this.add(
+        field,
+        `must be letters, digits, inner hyphens and single inner dots, ${limits.nameLengthMax} characters at most`,
+      );
     }
   }
 

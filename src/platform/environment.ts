@@ -48,7 +48,8 @@ export class Environment {
   address(name: string, fallback: string): string {
     const text = this.text(name, fallback);
     const match = /^(?:\[[0-9A-Fa-f:.]+\]|[^:\s/]+):(?<port>\d{1,5})$/.exec(text);
-    if (match === null || Number(match.groups?.['port']) > 65_535) throw new SettingError(`${name}=${text} is not an address such as ${fallback}`);
+    if (match === null || Number(match.groups?.['port']) > 65_535)
+      throw new SettingError(`${name}=${text} is not an address such as ${fallback}`);
     return text;
   }
 
@@ -57,7 +58,8 @@ export class Environment {
     const { value, protocols, example } = options;
     const protocol = URL.canParse(value) ? new URL(value).protocol.slice(0, -1) : undefined;
     // The value itself is not repeated: it may hold a password.
-    if (protocol === undefined || !protocols.includes(protocol)) throw new SettingError(`${name} is not a URL such as ${example}`);
+    if (protocol === undefined || !protocols.includes(protocol))
+      throw new SettingError(`${name} is not a URL such as ${example}`);
     return value;
   }
 }

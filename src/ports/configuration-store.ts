@@ -81,7 +81,11 @@ export interface ConfigurationStore {
   getRoute(key: RouteKey): Promise<Route | undefined>;
   getPolicy(key: TrafficPolicyKey): Promise<TrafficPolicy | undefined>;
   /** Routes after a key (exclusive; undefined: from the start) in bytewise key order, with the position they were read at. */
-  listRoutes(filter: RouteFilter, after: Omit<RouteKey, 'tenant'> | undefined, limit: number): Promise<{ routes: Route[]; revision: number } | undefined>;
+  listRoutes(
+    filter: RouteFilter,
+    after: Omit<RouteKey, 'tenant'> | undefined,
+    limit: number,
+  ): Promise<{ routes: Route[]; revision: number } | undefined>;
   /** Tenants after a name (exclusive), in bytewise order. */
   listTenants(after: string, limit: number): Promise<Tenant[]>;
 }

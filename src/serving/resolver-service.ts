@@ -1,5 +1,9 @@
-import { Duration } from '../gen/google/protobuf/duration.ts';
-import type { ResolverServiceService, ResolveRequest, ResolveResult } from '../gen/trafficmanager/v1/resolver_service.ts';
+import type { Duration } from '../gen/google/protobuf/duration.ts';
+import type {
+  ResolverServiceService,
+  ResolveRequest,
+  ResolveResult,
+} from '../gen/trafficmanager/v1/resolver_service.ts';
 import { ResolveResponse } from '../gen/trafficmanager/v1/resolver_service.ts';
 import type { Consistency, Freshness } from '../domain/freshness.ts';
 import { limits } from '../domain/limits.ts';
@@ -11,7 +15,11 @@ import { toDomainError, toStatus } from '../wire/status.ts';
 
 /** Answers lookups; the control plane and the sidecar each have one. Rejects with a DomainError. */
 export interface Resolver {
-  resolve(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<{ resolution: Resolution; freshness: Freshness }>;
+  resolve(
+    lookup: Lookup,
+    consistency: Consistency,
+    context: CallContext,
+  ): Promise<{ resolution: Resolution; freshness: Freshness }>;
 }
 
 /** ResolverService over a resolver: what the control plane and the sidecar serve alike. */
@@ -31,7 +39,8 @@ export function resolverHandlers(resolver: Resolver): Handlers<typeof ResolverSe
   const results = (requests: readonly ResolveRequest[], context: CallContext): Promise<ResolveResult[]> => {
     const violations = new Violations();
     if (requests.length === 0) violations.add('requests', 'is required');
-    if (requests.length > limits.lookupsPerMessageMax) violations.add('requests', `has more than ${limits.lookupsPerMessageMax} entries`);
+    if (requests.length > limits.lookupsPerMessageMax)
+      violations.add('requests', `has more than ${limits.lookupsPerMessageMax} entries`);
     violations.assertNone();
     return Promise.all(requests.map((request) => result(request, context)));
   };
@@ -65,7 +74,8 @@ function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consis
 
 function checkAttributes(violations: Violations, attributes: Readonly<Record<string, string>>): void {
   const keys = Object.keys(attributes);
-  if (keys.length > limits.attributesMax) return violations.add('attributes', `has more than ${limits.attributesMax} entries`);
+  if (keys.length > limits.attributesMax)
+    return violations.add('attributes', `has more than ${limits.attributesMax} entries`);
   for (const key of keys) {
     violations.text(`attributes[${JSON.stringify(key)}]`, key, limits.attributeKeyLengthMax);
     violations.text(`attributes[${JSON.stringify(key)}]`, attributes[key] ?? '', limits.attributeValueLengthMax);
@@ -84,7 +94,8 @@ function checkedConsistency(violations: Violations, { consistency }: ResolveRequ
     }
     case 'minRevision': {
       const revision = Number(requirement.value);
-      if (!Number.isSafeInteger(revision) || revision < 0) violations.add('consistency.min_revision', 'must be from 0 to 2^53 - 1');
+      if (!Number.isSafeInteger(revision) || revision < 0)
+        violations.add('consistency.min_revision', 'must be from 0 to 2^53 - 1');
       return { kind: 'min_revision', revision };
     }
     case 'strong':

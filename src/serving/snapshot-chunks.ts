@@ -10,19 +10,29 @@ import type { WatchScope } from './watch-scope.ts';
  * A configuration in chunks of about `chunkBytes`, the last one marked; one empty last chunk when there is nothing. What is
  * in it is decided now; the encoding happens as the chunks are taken.
  */
-export function snapshotChunks(all: Iterable<ServiceEnvironment>, scope: WatchScope, chunkBytes: number): Iterable<SnapshotChunk> {
+export function snapshotChunks(
+  all: Iterable<ServiceEnvironment>,
+  scope: WatchScope,
+  chunkBytes: number,
+): Iterable<SnapshotChunk> {
   const routes: Route[] = [];
   const policies: TrafficPolicy[] = [];
   for (const group of all) {
-    if (group.policy !== undefined && scope.includes(group.policy.key.service, group.policy.key.environment)) policies.push(group.policy);
+    if (group.policy !== undefined && scope.includes(group.policy.key.service, group.policy.key.environment))
+      policies.push(group.policy);
     for (const route of group.routes.values()) {
-      if (route.lifecycle.state !== 'DELETED' && scope.includes(route.key.service, route.key.environment)) routes.push(route);
+      if (route.lifecycle.state !== 'DELETED' && scope.includes(route.key.service, route.key.environment))
+        routes.push(route);
     }
   }
   return chunksOf(routes, policies, chunkBytes);
 }
 
-function* chunksOf(routes: readonly Route[], policies: readonly TrafficPolicy[], chunkBytes: number): Generator<SnapshotChunk> {
+function* chunksOf(
+  routes: readonly Route[],
+  policies: readonly TrafficPolicy[],
+  chunkBytes: number,
+): Generator<SnapshotChunk> {
   let chunk: SnapshotChunk = { routes: [], trafficPolicies: [], last: false };
   let bytes = 0;
   for (const policy of policies) {

@@ -50,12 +50,27 @@ type Watch = {
 };
 
 /** WatchService over a source: what the control plane and the sidecar serve alike. The proto's service comment is its contract. */
-export function watchHandlers({ source, clock }: { source: WatchSource; clock: Clock }): Handlers<typeof WatchServiceService> {
+export function watchHandlers({
+  source,
+  clock,
+}: {
+  source: WatchSource;
+  clock: Clock;
+}): Handlers<typeof WatchServiceService> {
   return {
     watch: async (request, writer, context) => {
       const { progressIntervalMs, afterRevision } = checked(request);
       const tenant = await source.open(request.tenant, afterRevision ?? 0, context);
-      const watch: Watch = { source, tenant, request, scope: scopeOf(request), progressIntervalMs, writer, context, clock };
+      const watch: Watch = {
+        source,
+        tenant,
+        request,
+        scope: scopeOf(request),
+        progressIntervalMs,
+        writer,
+        context,
+        clock,
+      };
       const { window } = tenant;
       const from = afterRevision === undefined ? await sendSnapshot(watch) : await resumePoint(watch, afterRevision);
       await follow(watch, window, from);
@@ -67,12 +82,16 @@ function checked(request: WatchRequest): { progressIntervalMs: number; afterRevi
   const violations = new Violations();
   violations.name('tenant', request.tenant);
   for (const field of ['services', 'environments'] as const) {
-    if (request[field].length > limits.watchFiltersMax) violations.add(field, `has more than ${limits.watchFiltersMax} entries`);
-    for (const [index, name] of request[field].slice(0, limits.watchFiltersMax).entries()) violations.name(`${field}[${index}]`, name);
+    if (request[field].length > limits.watchFiltersMax)
+      violations.add(field, `has more than ${limits.watchFiltersMax} entries`);
+    for (const [index, name] of request[field].slice(0, limits.watchFiltersMax).entries())
+      violations.name(`${field}[${index}]`, name);
   }
   const afterRevision = request.afterRevision === undefined ? undefined : Number(request.afterRevision);
-  if (afterRevision !== undefined) violations.integer('after_revision', afterRevision, { min: 0, max: Number.MAX_SAFE_INTEGER });
-  const progressIntervalMs = request.progressInterval === undefined ? limits.progressIntervalMsDefault : milliseconds(request.progressInterval);
+  if (afterRevision !== undefined)
+    violations.integer('after_revision', afterRevision, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  const progressIntervalMs =
+    request.progressInterval === undefined ? limits.progressIntervalMsDefault : milliseconds(request.progressInterval);
   if (!(progressIntervalMs >= limits.progressIntervalMsMin && progressIntervalMs <= limits.progressIntervalMsMax)) {
     violations.add('progress_interval', 'must be from 0.1 s to 10 min');
   }
@@ -90,25 +109,42 @@ async function sendSnapshot({ tenant, scope, writer }: Watch): Promise<Position>
 
 async function resumePoint({ tenant, request, source }: Watch, revision: number): Promise<Position> {
   if (revision > tenant.position.revision) {
-    throw new DomainError('REVISION_IN_FUTURE', `revision ${revision} of ${request.tenant} is not reached; the newest is ${tenant.position.revision}`, {
-      metadata: { tenant: request.tenant, revision: String(revision), newest_revision: String(tenant.position.revision) },
-    });
+    throw new DomainError(
+      'REVISION_IN_FUTURE',
+      `revision ${revision} of ${request.tenant} is not reached; the newest is ${tenant.position.revision}`,
+      {
+        metadata: {
+          tenant: request.tenant,
+          revision: String(revision),
+          newest_revision: String(tenant.position.revision),
+        },
+      },
+    );
   }
-  const position = tenant.window.positionAt(revision) ?? (await source.older(request.tenant, Math.max(revision, 1), 1))[0];
+  const position =
+    tenant.window.positionAt(revision) ?? (await source.older(request.tenant, Math.max(revision, 1), 1))[0];
   const known = revision === 0 ? { revision: 0, commitId: '' } : position;
   if (known === undefined || (revision > 0 && known.revision !== revision)) throw compacted(request.tenant, revision);
   if (request.afterCommitId !== '' && request.afterCommitId !== known.commitId) {
-    throw new DomainError('HISTORY_DIVERGED', `revision ${revision} of ${request.tenant} is not the one that was seen: the database was restored`, {
-      metadata: { tenant: request.tenant, revision: String(revision), commit_id: known.commitId },
-    });
+    throw new DomainError(
+      'HISTORY_DIVERGED',
+      `revision ${revision} of ${request.tenant} is not the one that was seen: the database was restored`,
+      {
+        metadata: { tenant: request.tenant, revision: String(revision), commit_id: known.commitId },
+      },
+    );
   }
   return { revision, commitId: known.commitId };
 }
 
 function compacted(tenant: string, revision: number): DomainError {
-  return new DomainError('REVISION_COMPACTED', `changes of ${tenant} after revision ${revision} are no longer kept; start again with a snapshot`, {
-    metadata: { tenant, revision: String(revision) },
-  });
+  return new DomainError(
+    'REVISION_COMPACTED',
+    `changes of ${tenant} after revision ${revision} are no longer kept; start again with a snapshot`,
+    {
+      metadata: { tenant, revision: String(revision) },
+    },
+  );
 }
 
 /** Sends what comes after a position, for as long as the call lives. */
@@ -118,11 +154,16 @@ async function follow(watch: Watch, window: ChangeWindow, from: Position): Promi
   let sentAtMs = watch.clock.monotonicMs();
   using bell = new Bell(tenant);
   while (!context.signal.aborted) {
-    if (context.draining.aborted) throw new DomainError('SHUTTING_DOWN', 'the server is shutting down; resume anywhere', { retryDelayMs: 0 });
+    if (context.draining.aborted)
+      throw new DomainError('SHUTTING_DOWN', 'the server is shutting down; resume anywhere', { retryDelayMs: 0 });
     if (tenant.window !== window) {
-      throw new DomainError('HISTORY_DIVERGED', `the history of ${request.tenant} was replaced; start again with a snapshot`, {
-        metadata: { tenant: request.tenant, revision: String(seen.revision) },
-      });
+      throw new DomainError(
+        'HISTORY_DIVERGED',
+        `the history of ${request.tenant} was replaced; start again with a snapshot`,
+        {
+          metadata: { tenant: request.tenant, revision: String(seen.revision) },
+        },
+      );
     }
     const step = await next(watch, seen);
     const changes = step.changes.filter((change) => watch.scope(change));
@@ -140,9 +181,13 @@ async function follow(watch: Watch, window: ChangeWindow, from: Position): Promi
   }
 }
 
-async function next({ tenant, source, request }: Watch, seen: Position): Promise<{ changes: readonly Change[]; position: Position }> {
+async function next(
+  { tenant, source, request }: Watch,
+  seen: Position,
+): Promise<{ changes: readonly Change[]; position: Position }> {
   const read = tenant.window.after(seen.revision, changesPerStep);
-  if (read.kind === 'changes') return { changes: read.changes, position: read.changes.length === 0 ? seen : positionOf(read.position) };
+  if (read.kind === 'changes')
+    return { changes: read.changes, position: read.changes.length === 0 ? seen : positionOf(read.position) };
   const changes = await source.older(request.tenant, seen.revision + 1, changesPerStep);
   const last = changes.at(-1);
   if (last === undefined || changes[0]?.revision !== seen.revision + 1) throw compacted(request.tenant, seen.revision);
@@ -154,7 +199,11 @@ function positionOf({ revision, commitId }: Position): Position {
 }
 
 /** The messages for one step: a message ends at about {@link messageBytes}, and only a finished transaction moves the resume point. */
-function* batches(tenant: WatchedTenant, seen: Position, step: { changes: readonly Change[]; position: Position }): Generator<WatchResponse> {
+function* batches(
+  tenant: WatchedTenant,
+  seen: Position,
+  step: { changes: readonly Change[]; position: Position },
+): Generator<WatchResponse> {
   let resume = seen;
   let from = 0;
   let bytes = 0;
@@ -177,11 +226,16 @@ function batch(tenant: WatchedTenant, resume: Position, changes: readonly Change
 
 /** Names, ids and times, and the endpoints twice (before and after). */
 function approximateBytes({ subject }: Change): number {
-  const endpoints = subject.kind === 'route' ? subject.after.endpoints.length + (subject.before?.endpoints.length ?? 0) : 0;
+  const endpoints =
+    subject.kind === 'route' ? subject.after.endpoints.length + (subject.before?.endpoints.length ?? 0) : 0;
   return 400 + endpoints * 100;
 }
 
-function message(tenant: WatchedTenant, { revision, commitId }: Position, event: NonNullable<WatchResponse['event']>): WatchResponse {
+function message(
+  tenant: WatchedTenant,
+  { revision, commitId }: Position,
+  event: NonNullable<WatchResponse['event']>,
+): WatchResponse {
   return { revision: BigInt(revision), commitId, event, stalenessMs: BigInt(Math.ceil(tenant.stalenessMs())) };
 }
 

@@ -13,7 +13,9 @@ const actionToWire = {
   UNDELETED: ChangeAction.CHANGE_ACTION_UNDELETED,
 } as const satisfies Record<Action, ChangeAction>;
 
-const actionFromWire = new Map<ChangeAction, Action>(Object.entries(actionToWire).map(([action, wire]) => [wire, action as Action]));
+const actionFromWire = new Map<ChangeAction, Action>(
+  Object.entries(actionToWire).map(([action, wire]) => [wire, action as Action]),
+);
 
 export function changeToWire(change: Change): WireChange {
   return {
@@ -32,20 +34,31 @@ export function changeToWire(change: Change): WireChange {
 function resourceToWire(subject: ChangeSubject): NonNullable<WireChange['resource']> {
   switch (subject.kind) {
     case 'route':
-      return { $case: 'route', value: { before: subject.before && routeToWire(subject.before), after: routeToWire(subject.after) } };
+      return {
+        $case: 'route',
+        value: { before: subject.before && routeToWire(subject.before), after: routeToWire(subject.after) },
+      };
     case 'traffic_policy': {
-      const value = { key: subject.key, before: subject.before && policyToWire(subject.before), after: subject.after && policyToWire(subject.after) };
+      const value = {
+        key: subject.key,
+        before: subject.before && policyToWire(subject.before),
+        after: subject.after && policyToWire(subject.after),
+      };
       return { $case: 'trafficPolicy', value };
     }
     case 'tenant':
-      return { $case: 'tenantChange', value: { before: subject.before && tenantToWire(subject.before), after: tenantToWire(subject.after) } };
+      return {
+        $case: 'tenantChange',
+        value: { before: subject.before && tenantToWire(subject.before), after: tenantToWire(subject.after) },
+      };
   }
 }
 
 /** A change as another process sent it. Throws when it has no resource: a newer sender's, which this program must not skip. */
 export function changeFromWire(wire: WireChange): Change {
   const action = actionFromWire.get(wire.action);
-  if (action === undefined) throw new Error(`change ${wire.revision} of ${wire.tenant} has an unknown action ${wire.action}`);
+  if (action === undefined)
+    throw new Error(`change ${wire.revision} of ${wire.tenant} has an unknown action ${wire.action}`);
   return {
     tenant: wire.tenant,
     revision: Number(wire.revision),
@@ -68,7 +81,12 @@ function subjectFromWire({ resource, revision, tenant }: WireChange): ChangeSubj
     }
     case 'trafficPolicy': {
       const { key, before, after } = resource.value;
-      return { kind: 'traffic_policy', key: policyKeyFromWire(key), before: before && policyFromWire(before), after: after && policyFromWire(after) };
+      return {
+        kind: 'traffic_policy',
+        key: policyKeyFromWire(key),
+        before: before && policyFromWire(before),
+        after: after && policyFromWire(after),
+      };
     }
     case 'tenantChange': {
       const { before, after } = resource.value;

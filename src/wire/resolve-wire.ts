@@ -2,7 +2,11 @@ import type { Freshness, FreshnessSource } from '../domain/freshness.ts';
 import type { Resolution, SelectionReason as Reason } from '../domain/resolve.ts';
 import type { Route } from '../domain/route.ts';
 import type { TrafficPolicy } from '../domain/traffic-policy.ts';
-import { FreshnessSource as WireSource, ResolveResponse, SelectionReason } from '../gen/trafficmanager/v1/resolver_service.ts';
+import {
+  FreshnessSource as WireSource,
+  ResolveResponse,
+  SelectionReason,
+} from '../gen/trafficmanager/v1/resolver_service.ts';
 import { routeToWire } from './route-wire.ts';
 import { policyToWire } from './traffic-policy-wire.ts';
 
@@ -41,7 +45,11 @@ export function encodeResolution({ route, policy, reason }: Resolution, freshnes
   return Buffer.concat(parts);
 }
 
-function encodedOnce<Resource extends object>(cache: WeakMap<Resource, Uint8Array>, resource: Resource, encode: (resource: Resource) => Uint8Array): Uint8Array {
+function encodedOnce<Resource extends object>(
+  cache: WeakMap<Resource, Uint8Array>,
+  resource: Resource,
+  encode: (resource: Resource) => Uint8Array,
+): Uint8Array {
   let bytes = cache.get(resource);
   if (bytes === undefined) cache.set(resource, (bytes = encode(resource)));
   return bytes;

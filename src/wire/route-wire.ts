@@ -1,7 +1,12 @@
 import type { Endpoint } from '../domain/endpoint.ts';
 import type { Lifecycle, Route, RouteKey } from '../domain/route.ts';
 import { sorted } from '../domain/digest.ts';
-import { RouteState, type Endpoint as WireEndpoint, type Route as WireRoute, type RouteKey as WireRouteKey } from '../gen/trafficmanager/v1/route.ts';
+import {
+  RouteState,
+  type Endpoint as WireEndpoint,
+  type Route as WireRoute,
+  type RouteKey as WireRouteKey,
+} from '../gen/trafficmanager/v1/route.ts';
 
 const defaultWeight = 1;
 
@@ -30,7 +35,12 @@ export function stateFromWire(state: RouteState): Lifecycle['state'] | undefined
 }
 
 export function routeKeyFromWire(key: WireRouteKey | undefined): RouteKey {
-  return { tenant: key?.tenant ?? '', service: key?.service ?? '', environment: key?.environment ?? '', version: key?.version ?? '' };
+  return {
+    tenant: key?.tenant ?? '',
+    service: key?.service ?? '',
+    environment: key?.environment ?? '',
+    version: key?.version ?? '',
+  };
 }
 
 export function endpointFromWire(endpoint: WireEndpoint): Endpoint {

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { DomainError, type Reason } from '../domain/domain-error.ts';
-import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo, Status } from '../gen/google/rpc/status.ts';
+import type { Status } from '../gen/google/rpc/status.ts';
+import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from '../gen/google/rpc/status.ts';
 
 const errorDomain = 'trafficmanager.v1';
 
@@ -54,14 +55,28 @@ export function isFault(error: DomainError): boolean {
 export function toStatus(error: DomainError, correlationId: string): Status {
   const metadata = { ...error.metadata, ...(isFault(error) ? { correlation_id: correlationId } : {}) };
   const details = [pack('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: errorDomain, metadata }))];
-  if (error.violations.length > 0) details.push(pack('BadRequest', BadRequest.encode({ fieldViolations: [...error.violations] })));
+  if (error.violations.length > 0)
+    details.push(pack('BadRequest', BadRequest.encode({ fieldViolations: [...error.violations] })));
   if (error.retryDelayMs !== undefined) {
-    const retryDelay = { seconds: BigInt(Math.floor(error.retryDelayMs / 1_000)), nanos: Math.round((error.retryDelayMs % 1_000) * 1e6) };
+    const retryDelay = {
+      seconds: BigInt(Math.floor(error.retryDelayMs / 1_000)),
+      nanos: Math.round((error.retryDelayMs % 1_000) * 1e6),
+    };
     details.push(pack('RetryInfo', RetryInfo.encode({ retryDelay })));
   }
   if (error.resource !== undefined) {
     const { type, name, tenant } = error.resource;
-    details.push(pack('ResourceInfo', ResourceInfo.encode({ resourceType: `${errorDomain}/${type}`, resourceName: name, owner: tenant, description: '' })));
+    details.push(
+      pack(
+        'ResourceInfo',
+        ResourceInfo.encode({
+          resourceType: `${errorDomain}/${type}`,
+          resourceName: name,
+          owner: tenant,
+          description: '',
+        }),
+      ),
+    );
   }
   const message = isFault(error) ? `${error.message} (correlation id ${correlationId})` : error.message;
   return { code: codes[error.reason], message, details };

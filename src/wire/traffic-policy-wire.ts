@@ -1,5 +1,8 @@
 import type { TrafficPolicy, TrafficPolicyKey, TrafficPolicyValue } from '../domain/traffic-policy.ts';
-import type { TrafficPolicy as WirePolicy, TrafficPolicyKey as WirePolicyKey } from '../gen/trafficmanager/v1/traffic_policy.ts';
+import type {
+  TrafficPolicy as WirePolicy,
+  TrafficPolicyKey as WirePolicyKey,
+} from '../gen/trafficmanager/v1/traffic_policy.ts';
 
 export function policyKeyFromWire(key: WirePolicyKey | undefined): TrafficPolicyKey {
   return { tenant: key?.tenant ?? '', service: key?.service ?? '', environment: key?.environment ?? '' };

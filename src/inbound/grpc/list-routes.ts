@@ -8,7 +8,9 @@ import { routeToWire, stateFromWire } from '../../wire/route-wire.ts';
 import { decodePageToken, encodePageToken, pageSize } from './page-token.ts';
 
 /** ListRoutes: one read a page, from the primary key. */
-export function createListRoutes(store: ConfigurationStore): (request: ListRoutesRequest) => Promise<ListRoutesResponse> {
+export function createListRoutes(
+  store: ConfigurationStore,
+): (request: ListRoutesRequest) => Promise<ListRoutesResponse> {
   return async (request) => {
     const violations = new Violations();
     violations.name('tenant', request.tenant);
@@ -39,7 +41,8 @@ function keyOf([service = '', environment = '', version = '']: readonly string[]
 }
 
 function wantedStates(violations: Violations, request: ListRoutesRequest): Lifecycle['state'][] {
-  if (request.state === RouteState.ROUTE_STATE_UNSPECIFIED) return request.showDeleted ? ['ACTIVE', 'INACTIVE', 'DELETED'] : ['ACTIVE', 'INACTIVE'];
+  if (request.state === RouteState.ROUTE_STATE_UNSPECIFIED)
+    return request.showDeleted ? ['ACTIVE', 'INACTIVE', 'DELETED'] : ['ACTIVE', 'INACTIVE'];
   const state = stateFromWire(request.state);
   if (state === undefined) violations.add('state', 'is not a state that a route can have');
   return state === undefined ? [] : [state];

@@ -8,12 +8,16 @@ export function encodePageToken(question: readonly unknown[], after: readonly st
 }
 
 /** Where a page begins; undefined: at the start. Adds what is wrong with the token. */
-export function decodePageToken(violations: Violations, token: string, { question, parts }: { question: readonly unknown[]; parts: number }): string[] | undefined {
+export function decodePageToken(
+  violations: Violations,
+  token: string,
+  { question, parts }: { question: readonly unknown[]; parts: number },
+): string[] | undefined {
   if (token === '') return undefined;
   try {
     const decoded: unknown = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
     if (Array.isArray(decoded) && decoded.length === parts + 1 && decoded.every((part) => typeof part === 'string')) {
-      const [fingerprint, ...after] = decoded as string[];
+      const [fingerprint, ...after] = decoded;
       if (fingerprint === digest64(JSON.stringify(question))) return after;
     }
   } catch {

@@ -9,7 +9,13 @@ import { decodePageToken, encodePageToken, pageSize } from './page-token.ts';
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
 /** TenantService over the writer and the store. */
-export function tenantHandlers({ write, store }: { write: Write; store: ConfigurationStore }): Handlers<typeof TenantServiceService> {
+export function tenantHandlers({
+  write,
+  store,
+}: {
+  write: Write;
+  store: ConfigurationStore;
+}): Handlers<typeof TenantServiceService> {
   return {
     createTenant: async (request, context) => {
       const violations = new Violations();
@@ -19,7 +25,10 @@ export function tenantHandlers({ write, store }: { write: Write; store: Configur
       validateRequestId(violations, request.requestId);
       violations.assertNone();
       const { requestId, validateOnly } = request;
-      const result = await write({ tenant, mutations: [{ kind: 'create_tenant', tenant, value }], requestId, validateOnly }, context);
+      const result = await write(
+        { tenant, mutations: [{ kind: 'create_tenant', tenant, value }], requestId, validateOnly },
+        context,
+      );
       const { outcome, change } = singleOutcome(result);
       if (outcome.subject.kind !== 'tenant') throw new Error('a tenant mutation with another outcome');
       return { tenant: tenantToWire(outcome.subject.after), change };

@@ -1,5 +1,10 @@
 import { DomainError } from '../../domain/domain-error.ts';
-import { trafficPolicyName, validateTrafficPolicyKey, validateTrafficPolicyValue, type TrafficPolicyKey } from '../../domain/traffic-policy.ts';
+import {
+  trafficPolicyName,
+  validateTrafficPolicyKey,
+  validateTrafficPolicyValue,
+  type TrafficPolicyKey,
+} from '../../domain/traffic-policy.ts';
 import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
 import type { TrafficPolicyKey as WirePolicyKey } from '../../gen/trafficmanager/v1/traffic_policy.ts';
@@ -10,7 +15,13 @@ import { policyKeyFromWire, policyToWire, policyValueFromWire } from '../../wire
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
 /** TrafficPolicyService over the writer and the store. */
-export function trafficPolicyHandlers({ write, store }: { write: Write; store: ConfigurationStore }): Handlers<typeof TrafficPolicyServiceService> {
+export function trafficPolicyHandlers({
+  write,
+  store,
+}: {
+  write: Write;
+  store: ConfigurationStore;
+}): Handlers<typeof TrafficPolicyServiceService> {
   return {
     setTrafficPolicy: async (request, context) => {
       const violations = new Violations();

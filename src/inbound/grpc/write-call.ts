@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import type { WriteOutcome, WriteResult } from '../../app/write-request.ts';
 import type { Writer } from '../../app/writer.ts';
 import { limits } from '../../domain/limits.ts';
 import type { Mutation } from '../../domain/mutation.ts';
-import { Violations } from '../../domain/validation.ts';
+import type { Violations } from '../../domain/validation.ts';
 import type { Change as WireChange } from '../../gen/trafficmanager/v1/change.ts';
 import type { CallContext } from '../../platform/grpc/handlers.ts';
 import { changeToWire } from '../../wire/change-wire.ts';
@@ -29,10 +28,17 @@ export function validateRequestId(violations: Violations, requestId: string): vo
   }
 }
 
-export function createWrite(writer: Writer): Write {
+/** `newCommitId`: a random id for each transaction. */
+export function createWrite(writer: Writer, newCommitId: () => string): Write {
   return ({ tenant, mutations, requestId, validateOnly }, context) =>
     writer.write({
-      transaction: { tenant, mutations, commitId: randomBytes(8).toString('hex'), actor: actorOf(context), correlationId: context.correlationId },
+      transaction: {
+        tenant,
+        mutations,
+        commitId: newCommitId(),
+        actor: actorOf(context),
+        correlationId: context.correlationId,
+      },
       requestId,
       validateOnly,
       signal: context.signal,
@@ -46,7 +52,11 @@ function actorOf({ metadata }: CallContext): string {
 }
 
 /** The answer to a call with one mutation: the outcome, and what all replies carry. */
-export function singleOutcome(result: WriteResult): { outcome: WriteOutcome; revision: bigint; change: WireChange | undefined } {
+export function singleOutcome(result: WriteResult): {
+  outcome: WriteOutcome;
+  revision: bigint;
+  change: WireChange | undefined;
+} {
   const [outcome] = result.outcomes;
   if (outcome === undefined) throw new Error('a mutation without an outcome');
   return { outcome, revision: BigInt(result.revision), change: outcome.change && changeToWire(outcome.change) };

@@ -68,7 +68,12 @@ SELECT ${milliseconds('commit_time')} AS commit_time FROM head`;
 export function commitParameters(commit: Commit): unknown[] {
   const { tenant, expected, changes, replies } = commit;
   const last = changes.at(-1);
-  const replyDocuments = replies.map(({ requestId, fingerprint, revision, outcomes }) => ({ request_id: requestId, fingerprint, revision, outcomes }));
+  const replyDocuments = replies.map(({ requestId, fingerprint, revision, outcomes }) => ({
+    request_id: requestId,
+    fingerprint,
+    revision,
+    outcomes,
+  }));
   return [
     tenant,
     expected.revision,

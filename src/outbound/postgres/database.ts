@@ -12,7 +12,10 @@ function parseInt8(text: string): number {
 
 /** node-pg's parsers, with bigint as number; its pool, client and this share them. */
 const typeParsers: NonNullable<PoolConfig['types']> = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === int8Oid && format !== 'binary' ? parseInt8 : types.getTypeParser(oid, format)),
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === int8Oid && format !== 'binary'
+      ? parseInt8
+      : (types.getTypeParser(oid, format) as (text: string) => unknown),
 };
 
 export type DatabaseOptions = {
@@ -27,6 +30,9 @@ export type DatabaseOptions = {
   /** An idle connection broke: the pool replaces it; for the log. */
   readonly onIdleError: (error: Error) => void;
 };
+
+/** The database cannot be used at the start: its message is one line that says what to do. */
+export class DatabaseStartError extends Error {}
 
 /** One statement, prepared on each connection under its name. */
 export type Statement = { readonly name: string; readonly text: string };
@@ -58,13 +64,18 @@ export class Database {
   }
 
   /** Runs queries that all see one moment. */
-  async atOneMoment<Result>(read: (query: <Row extends QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>) => Promise<Result>): Promise<Result> {
+  async atOneMoment<Result>(
+    read: (query: <Row extends QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>) => Promise<Result>,
+  ): Promise<Result> {
     try {
       const client = await this.#pool.connect();
       let broken = true;
       try {
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        const result = await read(async <Row extends QueryResultRow>(text: string, values?: unknown[]) => (await client.query<Row>(text, values)).rows);
+        const result = await read(
+          async <Row extends QueryResultRow>(text: string, values?: unknown[]) =>
+            (await client.query<Row>(text, values)).rows,
+        );
         await client.query('COMMIT');
         broken = false;
         return result;
@@ -79,6 +90,22 @@ export class Database {
   /** A connection of its own, for LISTEN and for locks; the caller connects and ends it. */
   dedicatedClient(): Client {
     return new Client({ ...connectionConfig(this.#options), connectionTimeoutMillis: this.#options.responseTimeoutMs });
+  }
+
+  /** The first connection of a program: when it cannot be made, that is for the operator to mend. */
+  async connectDedicated(): Promise<Client> {
+    const client = this.dedicatedClient();
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      const { hostname, port, pathname } = new URL(this.#options.url);
+      const why = error instanceof Error ? error.message : String(error);
+      throw new DatabaseStartError(
+        `cannot use the database at ${hostname}:${port || 5432}${pathname}: ${why}; check DATABASE_URL and that it runs`,
+        { cause: error },
+      );
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -98,11 +125,18 @@ function connectionConfig(options: DatabaseOptions): PoolConfig {
 
 /** SQLSTATE classes that mean "not now": connection, resources, operator intervention, and the serialisation failures. */
 const transientClasses: ReadonlySet<string> = new Set(['08', '53', '57', '40', '55']);
+/** read_only_sql_transaction: the server has become a standby, and somewhere there is another primary. */
+const standby = '25006';
 
 function asDomainError(error: unknown): DomainError {
   const code = (error as { code?: unknown }).code;
   const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
   // Not a SQLSTATE: a socket error, a time-out of the pool or of the driver.
-  if (isSqlState && !transientClasses.has(code.slice(0, 2))) return new DomainError('INTERNAL', 'internal error', { cause: error });
-  return new DomainError('DATABASE_UNAVAILABLE', 'the database cannot be reached; repeat the call with the same request id', { retryDelayMs: 1_000, cause: error });
+  if (isSqlState && code !== standby && !transientClasses.has(code.slice(0, 2)))
+    return new DomainError('INTERNAL', 'internal error', { cause: error });
+  return new DomainError(
+    'DATABASE_UNAVAILABLE',
+    'the database cannot be reached; repeat the call with the same request id',
+    { retryDelayMs: 1_000, cause: error },
+  );
 }

@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import { once } from 'node:events';
 import type { ChangeSignal } from '../../ports/configuration-store.ts';
 import { backoffMs } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -9,7 +9,12 @@ const channel = 'traffic_manager_changes';
 /** NOTIFY takes less than 8,000 bytes; tenant names have 63 at most, plus a comma: 100 × 64 = 6,400. */
 const tenantsPerNotification = 100;
 
-export type ChangeSignalOptions = { readonly database: Database; readonly clock: Clock; readonly random: () => number; readonly logger: Logger };
+export type ChangeSignalOptions = {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+};
 
 /**
  * Wakes the replicas through LISTEN/NOTIFY. Announcements are coalesced, and sent after the commit by a statement of their
@@ -22,7 +27,6 @@ export class PostgresChangeSignal implements ChangeSignal {
   readonly #pending = new Set<string>();
   #sending: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
-  #client: Client | undefined;
 
   constructor(options: ChangeSignalOptions) {
     this.#options = options;
@@ -44,7 +48,9 @@ export class PostgresChangeSignal implements ChangeSignal {
       const batch = [...this.#pending].slice(0, tenantsPerNotification);
       for (const tenant of batch) this.#pending.delete(tenant);
       try {
-        await this.#options.database.query({ name: 'notify', text: `SELECT pg_notify('${channel}', $1)` }, [batch.join(',')]);
+        await this.#options.database.query({ name: 'notify', text: `SELECT pg_notify('${channel}', $1)` }, [
+          batch.join(','),
+        ]);
       } catch (error) {
         this.#options.logger.warn({ error }, 'could not wake the other replicas; they poll');
         return this.#pending.clear();
@@ -56,7 +62,6 @@ export class PostgresChangeSignal implements ChangeSignal {
     const { clock, random, logger, database } = this.#options;
     for (let attempt = 0; !this.#stopped.signal.aborted; attempt++) {
       const client = database.dedicatedClient();
-      this.#client = client;
       const ended = new Promise<void>((resolve) => {
         client.on('end', () => resolve());
         client.on('error', (error) => {
@@ -70,18 +75,23 @@ export class PostgresChangeSignal implements ChangeSignal {
         await client.query(`LISTEN ${channel}`);
         attempt = 0;
         onMoved(undefined);
-        await ended;
+        await Promise.race([ended, this.#whenStopped()]);
       } catch (error) {
         if (attempt === 0) logger.warn({ error }, 'cannot listen for changes; polling meanwhile');
       }
       await client.end().catch(() => {});
+      if (this.#stopped.signal.aborted) return;
       await clock.sleep(backoffMs(attempt, { baseMs: 200, maxMs: 5_000 }, random), this.#stopped.signal);
     }
   }
 
+  async #whenStopped(): Promise<void> {
+    if (!this.#stopped.signal.aborted) await once(this.#stopped.signal, 'abort');
+  }
+
+  /** Waits for a connection that is being made: ending a client that connects leaves both promises of the driver unsettled. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
-    await this.#client?.end().catch(() => {});
     await this.#sending;
     await this.#listening;
   }

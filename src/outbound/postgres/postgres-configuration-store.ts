@@ -36,16 +36,28 @@ const statements = {
   commit: { name: 'commit', text: commitSql },
   heads: { name: 'heads', text: 'SELECT tenant, revision, head_commit_id FROM tenants' },
   head: { name: 'head', text: 'SELECT tenant, revision, head_commit_id FROM tenants WHERE tenant = $1' },
-  changes: { name: 'changes', text: `SELECT ${changeColumns} FROM changes c WHERE c.tenant = $1 AND c.revision >= $2 ORDER BY c.revision LIMIT $3` },
+  changes: {
+    name: 'changes',
+    text: `SELECT ${changeColumns} FROM changes c WHERE c.tenant = $1 AND c.revision >= $2 ORDER BY c.revision LIMIT $3`,
+  },
   replies: {
     name: 'replies',
     text: `SELECT request_id, fingerprint, revision, outcomes FROM request_replies
       WHERE tenant = $1 AND request_id = ANY($2) AND create_time > now() - interval '24 hours'`,
   },
-  getRoute: { name: 'get_route', text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4` },
-  getPolicy: { name: 'get_policy', text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3` },
+  getRoute: {
+    name: 'get_route',
+    text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4`,
+  },
+  getPolicy: {
+    name: 'get_policy',
+    text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3`,
+  },
   getTenant: { name: 'get_tenant', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant = $1` },
-  listTenants: { name: 'list_tenants', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant > $1 ORDER BY t.tenant LIMIT $2` },
+  listTenants: {
+    name: 'list_tenants',
+    text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant > $1 ORDER BY t.tenant LIMIT $2`,
+  },
   // The revision and the page in one statement: both of one moment. The row comparison walks the primary key.
   listRoutes: {
     name: 'list_routes',
@@ -78,8 +90,12 @@ export class PostgresConfigurationStore implements ConfigurationStore {
   #load(where: string, values: unknown[]): Promise<TenantSnapshot[]> {
     return this.#database.atOneMoment(async (query) => {
       const tenants = await query<TenantRow>(`SELECT ${tenantColumns} FROM tenants t ${where}`, values);
-      const routes = groupByTenant((await query<RouteRow>(`SELECT ${routeColumns} FROM routes r ${where}`, values)).map(routeFromRow));
-      const policies = groupByTenant((await query<PolicyRow>(`SELECT ${policyColumns} FROM traffic_policies p ${where}`, values)).map(policyFromRow));
+      const routes = groupByTenant(
+        (await query<RouteRow>(`SELECT ${routeColumns} FROM routes r ${where}`, values)).map(routeFromRow),
+      );
+      const policies = groupByTenant(
+        (await query<PolicyRow>(`SELECT ${policyColumns} FROM traffic_policies p ${where}`, values)).map(policyFromRow),
+      );
       return tenants.map((row) => ({
         tenant: tenantFromRow(row),
         position: { revision: row.revision, commitId: row.head_commit_id },
@@ -109,7 +125,12 @@ export class PostgresConfigurationStore implements ConfigurationStore {
 
   async replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]> {
     const rows = await this.#database.query<ReplyRow>(statements.replies, [tenant, requestIds]);
-    return rows.map((row) => ({ requestId: row.request_id, fingerprint: row.fingerprint, revision: row.revision, outcomes: row.outcomes }));
+    return rows.map((row) => ({
+      requestId: row.request_id,
+      fingerprint: row.fingerprint,
+      revision: row.revision,
+      outcomes: row.outcomes,
+    }));
   }
 
   async getTenant(tenant: string): Promise<Tenant | undefined> {
@@ -155,7 +176,9 @@ function headFromRow(row: HeadRow): TenantHead {
   return { tenant: row.tenant, position: { revision: row.revision, commitId: row.head_commit_id } };
 }
 
-function groupByTenant<Resource extends { readonly key: { readonly tenant: string } }>(resources: readonly Resource[]): Map<string, Resource[]> {
+function groupByTenant<Resource extends { readonly key: { readonly tenant: string } }>(
+  resources: readonly Resource[],
+): Map<string, Resource[]> {
   const groups = new Map<string, Resource[]>();
   for (const resource of resources) {
     const group = groups.get(resource.key.tenant);

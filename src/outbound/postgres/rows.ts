@@ -9,7 +9,13 @@ export function milliseconds(column: string): string {
   return `(extract(epoch FROM ${column}) * 1000)::bigint`;
 }
 
-type ProvenanceColumns = { revision: number; etag: string; create_time: number; update_time: number; updated_by: string };
+type ProvenanceColumns = {
+  revision: number;
+  etag: string;
+  create_time: number;
+  update_time: number;
+  updated_by: string;
+};
 
 export type RouteRow = ProvenanceColumns & {
   tenant: string;
@@ -41,10 +47,21 @@ function lifecycleFrom(state: 'ACTIVE' | 'INACTIVE' | 'DELETED', deletedFrom: Li
 }
 
 function provenanceFromRow(row: ProvenanceColumns) {
-  return { revision: row.revision, etag: row.etag, createTimeMs: row.create_time, updateTimeMs: row.update_time, updatedBy: row.updated_by };
+  return {
+    revision: row.revision,
+    etag: row.etag,
+    createTimeMs: row.create_time,
+    updateTimeMs: row.update_time,
+    updatedBy: row.updated_by,
+  };
 }
 
-export type PolicyRow = ProvenanceColumns & { tenant: string; service: string; environment: string; value: TrafficPolicyValue };
+export type PolicyRow = ProvenanceColumns & {
+  tenant: string;
+  service: string;
+  environment: string;
+  value: TrafficPolicyValue;
+};
 
 export const policyColumns = `p.tenant, p.service, p.environment, p.value, p.revision, p.etag,
   ${milliseconds('p.create_time')} AS create_time, ${milliseconds('p.update_time')} AS update_time, p.updated_by`;
@@ -54,7 +71,13 @@ export function policyFromRow(row: PolicyRow): TrafficPolicy {
   return { key: { tenant, service, environment }, ...row.value, ...provenanceFromRow(row) };
 }
 
-export type TenantRow = { tenant: string; display_name: string; revision: number; head_commit_id: string; create_time: number };
+export type TenantRow = {
+  tenant: string;
+  display_name: string;
+  revision: number;
+  head_commit_id: string;
+  create_time: number;
+};
 
 export const tenantColumns = `t.tenant, t.display_name, t.revision, t.head_commit_id, ${milliseconds('t.create_time')} AS create_time`;
 
@@ -71,7 +94,13 @@ type RouteDocument = {
 } & ProvenanceDocument;
 type PolicyDocument = { value: TrafficPolicyValue } & ProvenanceDocument;
 type TenantDocument = { display_name: string; create_time_ms?: number };
-type ProvenanceDocument = { revision: number; etag: string; updated_by: string; create_time_ms?: number; update_time_ms?: number };
+type ProvenanceDocument = {
+  revision: number;
+  etag: string;
+  updated_by: string;
+  create_time_ms?: number;
+  update_time_ms?: number;
+};
 
 export type ChangeRow = {
   tenant: string;
@@ -119,7 +148,12 @@ function subjectFromRow(row: ChangeRow): ChangeSubject {
     case 'traffic_policy': {
       const key = { tenant, service: service ?? '', environment: environment ?? '' };
       const before = row.before === null ? undefined : policyFromDocument(key, row.before, commitTimeMs);
-      return { kind: 'traffic_policy', key, before, after: row.after === null ? undefined : policyFromDocument(key, row.after, commitTimeMs) };
+      return {
+        kind: 'traffic_policy',
+        key,
+        before,
+        after: row.after === null ? undefined : policyFromDocument(key, row.after, commitTimeMs),
+      };
     }
     case 'tenant': {
       const resource = (document: TenantDocument, revision: number): Tenant => ({
@@ -128,7 +162,11 @@ function subjectFromRow(row: ChangeRow): ChangeSubject {
         revision,
         createTimeMs: document.create_time_ms ?? commitTimeMs,
       });
-      return { kind: 'tenant', before: row.before === null ? undefined : resource(row.before, row.revision - 1), after: resource(row.after, row.revision) };
+      return {
+        kind: 'tenant',
+        before: row.before === null ? undefined : resource(row.before, row.revision - 1),
+        after: resource(row.after, row.revision),
+      };
     }
   }
 }
@@ -177,7 +215,15 @@ function routeDocument(route: Route): RouteDocument {
 }
 
 /** Exactly the fields of a policy's value: what the `value` column holds. */
-function policyValue({ key: _key, revision: _revision, etag: _etag, createTimeMs: _create, updateTimeMs: _update, updatedBy: _by, ...value }: TrafficPolicy): TrafficPolicyValue {
+function policyValue({
+  key: _key,
+  revision: _revision,
+  etag: _etag,
+  createTimeMs: _create,
+  updateTimeMs: _update,
+  updatedBy: _by,
+  ...value
+}: TrafficPolicy): TrafficPolicyValue {
   return value;
 }
 
@@ -186,7 +232,10 @@ function policyDocument(policy: TrafficPolicy): PolicyDocument {
 }
 
 function tenantDocument(tenant: Tenant): TenantDocument {
-  return { display_name: tenant.displayName, ...(tenant.createTimeMs === 0 ? {} : { create_time_ms: tenant.createTimeMs }) };
+  return {
+    display_name: tenant.displayName,
+    ...(tenant.createTimeMs === 0 ? {} : { create_time_ms: tenant.createTimeMs }),
+  };
 }
 
 /** A change as the commit statement's JSON takes it. `latest`: no later change of the same commit has the same subject. */
@@ -209,11 +258,22 @@ function subjectColumns(subject: ChangeSubject): Record<string, unknown> {
   switch (subject.kind) {
     case 'route': {
       const { service, environment, version } = subject.after.key;
-      return { service, environment, version, before: subject.before && routeDocument(subject.before), after: routeDocument(subject.after) };
+      return {
+        service,
+        environment,
+        version,
+        before: subject.before && routeDocument(subject.before),
+        after: routeDocument(subject.after),
+      };
     }
     case 'traffic_policy': {
       const { service, environment } = subject.key;
-      return { service, environment, before: subject.before && policyDocument(subject.before), after: subject.after && policyDocument(subject.after) };
+      return {
+        service,
+        environment,
+        before: subject.before && policyDocument(subject.before),
+        after: subject.after && policyDocument(subject.after),
+      };
     }
     case 'tenant':
       return { before: subject.before && tenantDocument(subject.before), after: tenantDocument(subject.after) };

@@ -38,8 +38,16 @@ type RequestOf<Method extends MethodShape> = ReturnType<Method['requestDeseriali
 type ResponseOf<Method extends MethodShape> = Parameters<Method['responseSerialize']>[0];
 
 export type UnaryHandler<Request, Response> = (request: Request, context: CallContext) => Promise<Response | Encoded>;
-export type ServerStreamHandler<Request, Response> = (request: Request, writer: StreamWriter<Response>, context: CallContext) => Promise<void>;
-export type BidiHandler<Request, Response> = (requests: AsyncIterable<Request>, writer: StreamWriter<Response>, context: CallContext) => Promise<void>;
+export type ServerStreamHandler<Request, Response> = (
+  request: Request,
+  writer: StreamWriter<Response>,
+  context: CallContext,
+) => Promise<void>;
+export type BidiHandler<Request, Response> = (
+  requests: AsyncIterable<Request>,
+  writer: StreamWriter<Response>,
+  context: CallContext,
+) => Promise<void>;
 
 type HandlerOf<Method extends MethodShape> = Method['requestStream'] extends true
   ? BidiHandler<RequestOf<Method>, ResponseOf<Method>>

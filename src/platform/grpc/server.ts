@@ -1,6 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
 
 /** A gRPC server that listens where it is told, and stops in order. */
 export type GrpcServer = AsyncDisposable & {
@@ -21,6 +21,9 @@ const serverOptions: ServerOptions = {
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
 };
+
+// grpc-js writes to stderr what its callers are told as errors anyway.
+setLogVerbosity(logVerbosity.NONE);
 
 /** `drainMs`: how long calls under way may take once the server shuts down. */
 export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
@@ -88,6 +91,9 @@ async function removeStaleSocket(path: string): Promise<void> {
     });
     probe.on('error', () => resolve(false));
   });
-  if (answered) throw new ListenError(`cannot listen on unix:${path}: it is in use; stop what listens there or choose another path`);
+  if (answered)
+    throw new ListenError(
+      `cannot listen on unix:${path}: it is in use; stop what listens there or choose another path`,
+    );
   await rm(path, { force: true });
 }

@@ -9,7 +9,15 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { BidiHandler, CallContext, Handlers, ServerStreamHandler, ServiceShape, StreamWriter, UnaryHandler } from './handlers.ts';
+import type {
+  BidiHandler,
+  CallContext,
+  Handlers,
+  ServerStreamHandler,
+  ServiceShape,
+  StreamWriter,
+  UnaryHandler,
+} from './handlers.ts';
 
 const correlationHeader = 'x-correlation-id';
 /** Printable ASCII: what a log line and a header both take. */
@@ -59,11 +67,14 @@ export function bindService<Service extends ServiceShape>(
           return new Undecodable(options.malformed(error));
         }
       },
-      responseSerialize: (value: unknown): Buffer => (value instanceof Uint8Array ? asBuffer(value) : method.responseSerialize(value as never)),
+      responseSerialize: (value: unknown): Buffer =>
+        value instanceof Uint8Array ? asBuffer(value) : method.responseSerialize(value as never),
     };
     const handler = handlers[name as keyof Service] as unknown;
-    if (method.requestStream) implementation[name] = bidi(method.path, handler as BidiHandler<unknown, unknown>, options);
-    else if (method.responseStream) implementation[name] = serverStream(method.path, handler as ServerStreamHandler<unknown, unknown>, options);
+    if (method.requestStream)
+      implementation[name] = bidi(method.path, handler as BidiHandler<unknown, unknown>, options);
+    else if (method.responseStream)
+      implementation[name] = serverStream(method.path, handler as ServerStreamHandler<unknown, unknown>, options);
     else implementation[name] = unary(method.path, handler as UnaryHandler<unknown, unknown>, options);
   }
   return { definition: definition as unknown as ServiceDefinition, implementation };
@@ -81,6 +92,7 @@ function unary(method: string, handler: UnaryHandler<unknown, unknown>, options:
       (response) => callback(null, response, trailersOf(context)),
       (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
     );
+    // oxlint-enable promise/no-callback-in-promise
   };
 }
 
@@ -112,7 +124,11 @@ function decoded(request: unknown): unknown {
 
 type Ending = { readonly method: string; readonly context: CallContext; readonly options: ServiceOptions };
 
-function endWith(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, work: Promise<void>, { method, context, options }: Ending): void {
+function endWith(
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  work: Promise<void>,
+  { method, context, options }: Ending,
+): void {
   work.then(
     () => call.end(trailersOf(context)),
     (error: unknown) => {
@@ -122,7 +138,12 @@ function endWith(call: ServerWritableStream<unknown, unknown> | ServerDuplexStre
   );
 }
 
-function failure(error: unknown, method: string, context: CallContext, options: ServiceOptions): { code: number; details: string; metadata: Metadata } {
+function failure(
+  error: unknown,
+  method: string,
+  context: CallContext,
+  options: ServiceOptions,
+): { code: number; details: string; metadata: Metadata } {
   const { code, details, statusDetails } = options.statusOf(error, { method, correlationId: context.correlationId });
   const metadata = trailersOf(context);
   metadata.set('grpc-status-details-bin', asBuffer(statusDetails));
@@ -151,7 +172,10 @@ function contextOf<Request>(call: Call<Request>, { draining }: ServiceOptions): 
   };
 }
 
-function writerOf(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, { signal }: CallContext): StreamWriter<unknown> {
+function writerOf(
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  { signal }: CallContext,
+): StreamWriter<unknown> {
   return {
     write: (response) => {
       if (signal.aborted) return Promise.reject(new Error('the call is over'));

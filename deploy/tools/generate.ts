@@ -1,0 +1,4 @@
+import { generateCode } from './generated-code.ts';
+
+// npm run generate: proto/ -> src/gen.
+await generateCode();

@@ -1,0 +1,35 @@
+import { ChangeWindow } from '../../../src/domain/change-window.ts';
+import { TenantState } from '../../../src/domain/tenant-view.ts';
+import { WatchServiceService } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
+import { systemClock as clock } from '../../../src/platform/clock.ts';
+import { createGrpcServer } from '../../../src/platform/grpc/server.ts';
+import { bindService } from '../../../src/platform/grpc/service.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { serviceOptions } from '../../../src/serving/service-options.ts';
+import { watchHandlers, type WatchedTenant } from '../../../src/serving/watch-service.ts';
+import { benchRoute } from './bench-routes.ts';
+
+// A real Watch over a made-up tenant: the sidecar under load needs a source, not a database.
+const routes = Number(process.env['BENCH_ROUTES']);
+const state = new TenantState();
+state.tenant = { tenant: 'bench', displayName: '', revision: routes + 1, createTimeMs: 0 };
+for (let index = 0; index < routes; index++) state.putRoute(benchRoute(index));
+const window = new ChangeWindow({ revision: routes + 1, commitId: 'bench' }, 1_000);
+const tenant: WatchedTenant = {
+  window,
+  position: window.end,
+  state,
+  stalenessMs: () => 0,
+  subscribe: () => ({ [Symbol.dispose]: () => {} }),
+};
+
+const grpc = createGrpcServer({ drainMs: 0 });
+const options = serviceOptions({ logger: createLogger('bench-source', 'silent'), draining: grpc.draining });
+const { definition, implementation } = bindService(
+  WatchServiceService,
+  watchHandlers({ source: { open: () => Promise.resolve(tenant), older: () => Promise.resolve([]) }, clock }),
+  options,
+);
+grpc.server.addService(definition, implementation);
+process.send?.({ address: await grpc.listen('127.0.0.1:0') });
+process.once('disconnect', () => process.exit(0));

@@ -1,0 +1,330 @@
+import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  status,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
+import { BadRequest, ErrorInfo, RetryInfo, Status } from '../../src/gen/google/rpc/status.ts';
+import { Change, ChangeAction } from '../../src/gen/trafficmanager/v1/change.ts';
+import {
+  ResolverServiceService,
+  type ResolveRequest,
+  type ResolveResponse,
+  type StreamResolveRequest,
+  type StreamResolveResponse,
+} from '../../src/gen/trafficmanager/v1/resolver_service.ts';
+import { RouteState, type Route, type RouteKey } from '../../src/gen/trafficmanager/v1/route.ts';
+import {
+  RouteServiceService,
+  type CreateRouteRequest,
+  type ListRoutesRequest,
+  type UpdateRouteRequest,
+} from '../../src/gen/trafficmanager/v1/route_service.ts';
+import type { Tenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
+import { TenantServiceService, type CreateTenantRequest } from '../../src/gen/trafficmanager/v1/tenant_service.ts';
+import type { TrafficPolicy } from '../../src/gen/trafficmanager/v1/traffic_policy.ts';
+import {
+  TrafficPolicyServiceService,
+  type SetTrafficPolicyRequest,
+} from '../../src/gen/trafficmanager/v1/traffic_policy_service.ts';
+import {
+  WatchServiceService,
+  type WatchRequest,
+  type WatchResponse,
+} from '../../src/gen/trafficmanager/v1/watch_service.ts';
+
+/** A call as the server saw it. */
+export interface SeenCall {
+  readonly method: string;
+  readonly request: unknown;
+  readonly metadata: Record<string, unknown>;
+  readonly deadline: Date | number;
+}
+
+/** What a handler throws to fail a call with details. */
+export class Refusal extends Error {
+  readonly code: status;
+  readonly reason: string;
+  readonly metadata: Record<string, string>;
+  readonly violations: { field: string; description: string }[];
+  readonly retryDelayMs: number | undefined;
+
+  constructor(fields: {
+    code: status;
+    reason: string;
+    message: string;
+    metadata?: Record<string, string>;
+    violations?: { field: string; description: string }[];
+    retryDelayMs?: number;
+  }) {
+    super(fields.message);
+    this.code = fields.code;
+    this.reason = fields.reason;
+    this.metadata = fields.metadata ?? {};
+    this.violations = fields.violations ?? [];
+    this.retryDelayMs = fields.retryDelayMs;
+  }
+}
+
+/** A real gRPC server over Maps: as much of the contract as the client and the command line need. */
+export interface FakeControlPlane extends AsyncDisposable {
+  readonly address: string;
+  readonly calls: SeenCall[];
+  readonly tenants: Map<string, Tenant>;
+  readonly routes: Map<string, Route>;
+  readonly policies: Map<string, TrafficPolicy>;
+  /** Runs before every unary call; what it throws is the answer, a promise holds the call back. */
+  intercept: (call: SeenCall) => void | Promise<void>;
+  /** Serves every watch. */
+  watch: (call: ServerWritableStream<WatchRequest, WatchResponse>) => Promise<void>;
+  /** How many calls were under way at most. */
+  readonly inFlightPeak: () => number;
+}
+
+export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promise<FakeControlPlane> {
+  const server = new Server();
+  const calls: SeenCall[] = [];
+  const tenants = new Map<string, Tenant>();
+  const routes = new Map<string, Route>();
+  const policies = new Map<string, TrafficPolicy>();
+  let inFlight = 0;
+  let peak = 0;
+
+  function unary<Request, Response>(method: string, handle: (request: Request) => Response) {
+    async function answer(call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): Promise<void> {
+      const trailers = new Metadata();
+      trailers.set('x-correlation-id', String(call.metadata.get('x-correlation-id')[0] ?? 'made-by-server'));
+      peak = Math.max(peak, ++inFlight);
+      try {
+        await fake.intercept(see(method, call));
+        reply(null, handle(call.request), trailers);
+      } catch (error) {
+        replyWithError(error, trailers, reply);
+      } finally {
+        inFlight--;
+      }
+    }
+    return (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void => {
+      void answer(call, reply);
+    };
+  }
+
+  function see(
+    method: string,
+    call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
+  ): SeenCall {
+    const seen = { method, request: call.request, metadata: call.metadata.getMap(), deadline: call.getDeadline() };
+    calls.push(seen);
+    return seen;
+  }
+
+  function commit(tenant: string, change: Pick<Change, 'action' | 'resource'>): Change {
+    const owner = tenants.get(tenant);
+    if (owner === undefined) throw notFound('TENANT_NOT_FOUND', `tenant ${tenant}`);
+    owner.revision += 1n;
+    return { ...Change.decode(new Uint8Array()), tenant, revision: owner.revision, ...change };
+  }
+
+  function saveRoute(after: Route, action: ChangeAction): { route: Route; revision: bigint; change: Change } {
+    const key = after.key!;
+    const before = routes.get(routeName(key));
+    const change = commit(key.tenant, { action, resource: { $case: 'route', value: { before, after } } });
+    const route = { ...after, revision: change.revision, etag: `e${change.revision}` };
+    routes.set(routeName(key), route);
+    return { route, revision: change.revision, change };
+  }
+
+  function createRoute({ route }: CreateRouteRequest) {
+    const before = routes.get(routeName(route!.key!));
+    const state = route!.state === 0 ? RouteState.ROUTE_STATE_ACTIVE : route!.state;
+    if (before === undefined || before.state === RouteState.ROUTE_STATE_DELETED) {
+      return saveRoute({ ...route!, state }, ChangeAction.CHANGE_ACTION_CREATED);
+    }
+    const value = ({ endpoints, labels }: Route) => ({ endpoints, labels });
+    if (before.state === state && isDeepStrictEqual(value(before), value(route!))) {
+      return { route: before, revision: before.revision, change: undefined };
+    }
+    throw new Refusal({ code: status.ALREADY_EXISTS, reason: 'ALREADY_EXISTS', message: 'There is one.' });
+  }
+
+  function updateRoute({ route }: UpdateRouteRequest) {
+    const before = routes.get(routeName(route!.key!));
+    if (before === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(route!.key!));
+    const { endpoints, labels } = route!;
+    const same = isDeepStrictEqual({ endpoints, labels }, { endpoints: before.endpoints, labels: before.labels });
+    if (same) return { route: before, revision: before.revision, change: undefined };
+    return saveRoute({ ...before, endpoints, labels }, ChangeAction.CHANGE_ACTION_UPDATED);
+  }
+
+  function setState(state: RouteState, action: ChangeAction) {
+    return ({ key }: { key?: RouteKey | undefined }) => {
+      const before = routes.get(routeName(key!));
+      if (before === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(key!));
+      if (before.state === state) return { route: before, revision: before.revision, change: undefined };
+      return saveRoute({ ...before, state }, action);
+    };
+  }
+
+  function listRoutes({ tenant, pageSize, pageToken }: ListRoutesRequest) {
+    const all = [...routes.values()].filter(({ key }) => key!.tenant === tenant);
+    const start = Number(pageToken);
+    const next = start + pageSize;
+    return {
+      routes: all.slice(start, next),
+      nextPageToken: next < all.length ? String(next) : '',
+      revision: tenants.get(tenant)?.revision ?? 0n,
+    };
+  }
+
+  function createTenant({ tenant }: CreateTenantRequest) {
+    const before = tenants.get(tenant!.tenant);
+    if (before === undefined) {
+      tenants.set(tenant!.tenant, { ...tenant!, revision: 0n });
+      const resource = { $case: 'tenantChange' as const, value: { before, after: tenant } };
+      const change = commit(tenant!.tenant, { action: ChangeAction.CHANGE_ACTION_CREATED, resource });
+      return { tenant: tenants.get(tenant!.tenant), change };
+    }
+    if (before.displayName === tenant!.displayName) return { tenant: before, change: undefined };
+    throw new Refusal({ code: status.ALREADY_EXISTS, reason: 'ALREADY_EXISTS', message: 'Another display name.' });
+  }
+
+  function setTrafficPolicy({ trafficPolicy }: SetTrafficPolicyRequest) {
+    const after = trafficPolicy!;
+    const key = after.key!;
+    const name = `${key.tenant}/${key.service}/${key.environment}`;
+    for (const version of [after.defaultVersion, ...after.split.map((branch) => branch.version)].filter(Boolean)) {
+      if (!routes.has(`${name}/${version}`)) {
+        throw new Refusal({ code: status.FAILED_PRECONDITION, reason: 'VERSION_NOT_FOUND', message: `No ${version}.` });
+      }
+    }
+    const before = policies.get(name);
+    const { defaultVersion, split } = after;
+    if (before !== undefined && isDeepStrictEqual([before.defaultVersion, before.split], [defaultVersion, split])) {
+      return { trafficPolicy: before, revision: before.revision, change: undefined };
+    }
+    const action = before === undefined ? ChangeAction.CHANGE_ACTION_CREATED : ChangeAction.CHANGE_ACTION_UPDATED;
+    const resource = { $case: 'trafficPolicy' as const, value: { key, before, after } };
+    const change = commit(key.tenant, { action, resource });
+    policies.set(name, { ...after, revision: change.revision });
+    return { trafficPolicy: policies.get(name), revision: change.revision, change };
+  }
+
+  function resolve({ key }: ResolveRequest): ResolveResponse {
+    const policy = policies.get(`${key!.tenant}/${key!.service}/${key!.environment}`);
+    const route = routes.get(routeName({ ...key!, version: key!.version || policy?.defaultVersion || '' }));
+    if (route === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(key!));
+    const freshness = { source: 1, revision: route.revision, stalenessMs: 0n, stale: false } as const;
+    return { route, trafficPolicy: policy, selectionReason: key!.version === '' ? 3 : 1, freshness };
+  }
+
+  async function streamResolve(call: ServerDuplexStream<StreamResolveRequest, StreamResolveResponse>): Promise<void> {
+    for await (const { requests } of call as AsyncIterable<StreamResolveRequest>) {
+      call.write({ results: requests.map((request) => ({ result: { $case: 'response', value: resolve(request) } })) });
+    }
+    call.end();
+  }
+
+  const { ROUTE_STATE_ACTIVE, ROUTE_STATE_INACTIVE, ROUTE_STATE_DELETED } = RouteState;
+  server.addService(RouteServiceService, {
+    createRoute: unary('CreateRoute', createRoute),
+    updateRoute: unary('UpdateRoute', updateRoute),
+    listRoutes: unary('ListRoutes', listRoutes),
+    getRoute: unary('GetRoute', ({ key }: { key?: RouteKey }) => {
+      const route = routes.get(routeName(key!));
+      if (route === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(key!));
+      return { route };
+    }),
+    activateRoute: unary('ActivateRoute', setState(ROUTE_STATE_ACTIVE, ChangeAction.CHANGE_ACTION_ACTIVATED)),
+    deactivateRoute: unary('DeactivateRoute', setState(ROUTE_STATE_INACTIVE, ChangeAction.CHANGE_ACTION_DEACTIVATED)),
+    deleteRoute: unary('DeleteRoute', setState(ROUTE_STATE_DELETED, ChangeAction.CHANGE_ACTION_DELETED)),
+    undeleteRoute: unary('UndeleteRoute', setState(ROUTE_STATE_ACTIVE, ChangeAction.CHANGE_ACTION_UNDELETED)),
+  });
+  server.addService(TenantServiceService, {
+    createTenant: unary('CreateTenant', createTenant),
+    getTenant: unary('GetTenant', ({ tenant }: { tenant: string }) => ({ tenant: tenants.get(tenant) })),
+    listTenants: unary('ListTenants', () => ({ tenants: [...tenants.values()], nextPageToken: '' })),
+  });
+  server.addService(TrafficPolicyServiceService, {
+    setTrafficPolicy: unary('SetTrafficPolicy', setTrafficPolicy),
+    getTrafficPolicy: unary('GetTrafficPolicy', () => {
+      throw notFound('TRAFFIC_POLICY_NOT_FOUND', 'policy');
+    }),
+  });
+  server.addService(ResolverServiceService, {
+    resolve: unary('Resolve', resolve),
+    batchResolve: unary('BatchResolve', () => ({ results: [] })),
+    streamResolve: (call: ServerDuplexStream<StreamResolveRequest, StreamResolveResponse>) => {
+      // A caller that goes away is no failure of the server's.
+      streamResolve(call).catch(() => undefined);
+    },
+  });
+  server.addService(WatchServiceService, {
+    watch: (call: ServerWritableStream<WatchRequest, WatchResponse>) => {
+      see('Watch', call);
+      void fake.watch(call);
+    },
+  });
+
+  const port = await new Promise<number>((resolvePort, reject) => {
+    server.bindAsync(bindAddress, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolvePort(bound);
+      else reject(error);
+    });
+  });
+  const fake: FakeControlPlane = {
+    address: bindAddress.startsWith('unix:') ? bindAddress : `127.0.0.1:${port}`,
+    calls,
+    tenants,
+    routes,
+    policies,
+    intercept: () => undefined,
+    watch: async (call) => {
+      await once(call, 'cancelled');
+    },
+    inFlightPeak: () => peak,
+    [Symbol.asyncDispose]: async () => server.forceShutdown(),
+  };
+  return fake;
+}
+
+function replyWithError<Response>(error: unknown, trailers: Metadata, reply: sendUnaryData<Response>): void {
+  if (!(error instanceof Refusal)) {
+    reply({ code: status.INTERNAL, details: String(error), metadata: trailers });
+    return;
+  }
+  const { code, message } = error;
+  trailers.set(
+    'grpc-status-details-bin',
+    Buffer.from(Status.encode({ code, message, details: details(error) }).finish()),
+  );
+  reply({ code, details: message, metadata: trailers });
+}
+
+function details({ reason, metadata, violations, retryDelayMs }: Refusal): Status['details'] {
+  const packed = [pack('ErrorInfo', ErrorInfo.encode({ reason, domain: 'trafficmanager.v1', metadata }).finish())];
+  if (violations.length > 0)
+    packed.push(pack('BadRequest', BadRequest.encode({ fieldViolations: violations }).finish()));
+  if (retryDelayMs !== undefined) {
+    const retryDelay = { seconds: BigInt(Math.floor(retryDelayMs / 1_000)), nanos: (retryDelayMs % 1_000) * 1_000_000 };
+    packed.push(pack('RetryInfo', RetryInfo.encode({ retryDelay }).finish()));
+  }
+  return packed;
+}
+
+function pack(name: string, value: Uint8Array): Status['details'][number] {
+  return { typeUrl: `type.googleapis.com/google.rpc.${name}`, value: Buffer.from(value) };
+}
+
+function notFound(reason: string, name: string): Refusal {
+  return new Refusal({ code: status.NOT_FOUND, reason, message: `There is no ${name}.`, metadata: { name } });
+}
+
+function routeName({ tenant, service, environment, version }: RouteKey): string {
+  return `${tenant}/${service}/${environment}/${version}`;
+}

@@ -1,0 +1,165 @@
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { readConfiguration } from '../../../deploy/embedded/configuration.ts';
+import { createInterrupts } from '../../../deploy/embedded/interrupts.ts';
+import { limits } from '../../../deploy/embedded/limits.ts';
+import { readLastLines } from '../../../deploy/embedded/log-file.ts';
+import { watchParent } from '../../../deploy/embedded/parent-watch.ts';
+import { requireFreeSpace, writePrivateFile } from '../../../deploy/embedded/private-directory.ts';
+import { createProgress } from '../../../deploy/embedded/progress.ts';
+import { parseNobody } from '../../../deploy/embedded/run-as.ts';
+import { chooseSocketPath } from '../../../deploy/embedded/socket-path.ts';
+
+describe('the configuration', () => {
+  const read = (environment: Record<string, string>) =>
+    readConfiguration({ environment, projectDirectory: '/project', workingDirectory: '/work' });
+
+  test('has defaults that fit together; an empty variable is not set', () => {
+    expect(read({ DATABASE_URL: '' })).toMatchObject({
+      databaseUrl: undefined,
+      natsUrl: undefined,
+      stateDirectory: undefined,
+      controlPlane: { host: '127.0.0.1', port: 7400 },
+      sidecar: { host: '127.0.0.1', port: 7401 },
+      sidecarSocket: undefined,
+      sidecarSource: 'grpc://127.0.0.1:7400',
+      sidecarTenants: 'acme,globex,*',
+      exampleFile: '/project/deploy/examples/shop.yaml',
+    });
+  });
+
+  test('takes each variable', () => {
+    const environment = {
+      DATABASE_URL: 'postgresql://db/x',
+      NATS_URL: 'nats://broker',
+      TM_STATE_DIR: '/state',
+      TM_CONTROL_PLANE_ADDRESS: '0.0.0.0:9000',
+      TM_SIDECAR_ADDRESS: '[::1]:9001',
+      TM_SIDECAR_SOCKET: '/run/tm.sock',
+      TM_SIDECAR_TENANTS: 'acme',
+      TM_EXAMPLE: 'my.yaml',
+    };
+    expect(read(environment)).toMatchObject({
+      databaseUrl: 'postgresql://db/x',
+      natsUrl: 'nats://broker',
+      stateDirectory: '/state',
+      controlPlane: { host: '0.0.0.0', port: 9000 },
+      sidecar: { host: '::1', port: 9001 },
+      sidecarSocket: '/run/tm.sock',
+      // Follows the control plane's address.
+      sidecarSource: 'grpc://127.0.0.1:9000',
+      sidecarTenants: 'acme',
+      exampleFile: 'my.yaml',
+      environment,
+    });
+    expect(read({ TM_SIDECAR_SOURCE: 'nats://broker' }).sidecarSource).toBe('nats://broker');
+  });
+
+  test('refuses what cannot work', () => {
+    expect(() => read({ TM_SIDECAR_ADDRESS: 'nonsense' })).toThrow('TM_SIDECAR_ADDRESS=nonsense is no address');
+    expect(() => read({ TM_SIDECAR_ADDRESS: '127.0.0.1:7400' })).toThrow(/are the same/);
+  });
+});
+
+describe('Ctrl-C', () => {
+  test('once stops in order, twice at once; the copy that npm sends does not count', () => {
+    let now = 1000;
+    const interrupts = createInterrupts(() => now);
+    interrupts.receive();
+    expect([interrupts.stop.aborted, interrupts.hardStop.aborted]).toEqual([true, false]);
+    now += limits.repeatedInterruptMs - 1;
+    interrupts.receive();
+    expect(interrupts.hardStop.aborted).toBe(false);
+    now += 1;
+    interrupts.receive();
+    expect(interrupts.hardStop.aborted).toBe(true);
+  });
+});
+
+test('the death of the process that started us is noticed once', () => {
+  vi.useFakeTimers();
+  let parent = 41;
+  let deaths = 0;
+  watchParent({ readParentPid: () => parent, onDeath: () => (deaths += 1) });
+  vi.advanceTimersByTime(10 * limits.parentWatchMs);
+  expect(deaths).toBe(0);
+  parent = 1;
+  vi.advanceTimersByTime(10 * limits.parentWatchMs);
+  expect(deaths).toBe(1);
+  vi.useRealTimers();
+});
+
+test('progress tells how long it has taken so far', () => {
+  let now = 500;
+  let text = '';
+  const progress = createProgress({ write: (each) => (text += each), now: () => now });
+  progress('first');
+  now += 12_345;
+  progress('second');
+  expect(text).toBe('[ 0.0 s] first\n[12.3 s] second\n');
+});
+
+test('nobody is read from the accounts, and is never root', () => {
+  const accounts = 'root:x:0:0:root:/root:/bin/sh\nnobody:x:99:98:Nobody:/:/sbin/nologin\n';
+  expect(parseNobody(accounts)).toEqual({ uid: 99, gid: 98 });
+  expect(parseNobody('nobody:x:0:0::/:\n')).toBeUndefined();
+  expect(parseNobody('')).toBeUndefined();
+});
+
+describe('the sidecar socket', () => {
+  test('is in the state directory, or where a socket path is short enough', async () => {
+    const temporaryDirectory = await mkdtemp(join(tmpdir(), 'socket-'));
+    const choose = async (stateDirectory: string) =>
+      await chooseSocketPath({ requested: undefined, stateDirectory, temporaryDirectory });
+    expect(await choose('/state')).toEqual({ path: '/state/sidecar.sock', shortened: false });
+    const long = `/${'long/'.repeat(30)}`;
+    const chosen = await choose(long);
+    expect(chosen).toEqual({
+      path: expect.stringMatching(/^\/.*traffic-manager-[0-9a-f]{12}\/sidecar.sock$/),
+      shortened: true,
+    });
+    expect((await stat(join(chosen.path, '..'))).mode & 0o777).toBe(0o700);
+    expect(await choose(long)).toEqual(chosen);
+    await rm(temporaryDirectory, { recursive: true });
+  });
+
+  test('is where TM_SIDECAR_SOCKET says, if a socket can be there', async () => {
+    expect(await chooseSocketPath({ requested: '/run/x.sock', stateDirectory: '/s' })).toMatchObject({
+      path: '/run/x.sock',
+    });
+    const long = `/${'é'.repeat(60)}`;
+    await expect(chooseSocketPath({ requested: long, stateDirectory: '/s' })).rejects.toThrow(
+      /TM_SIDECAR_SOCKET is longer/,
+    );
+  });
+});
+
+test('the last lines of a log are whole lines', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'log-'));
+  const file = join(directory, 'x.log');
+  const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index} ${'.'.repeat(20)}`);
+  await writeFile(file, `${lines.join('\n')}\n\n`);
+  expect(await readLastLines(file, 3)).toEqual(lines.slice(-3));
+  expect((await readLastLines(file, 5_000))[0]).toMatch(/^line \d+ \.{20}$/);
+  expect(await readLastLines(join(directory, 'none.log'))).toEqual([]);
+  await rm(directory, { recursive: true });
+});
+
+test('a full disk is told before anything is written to it', async () => {
+  await requireFreeSpace(tmpdir(), 1);
+  await expect(requireFreeSpace(tmpdir(), Number.MAX_SAFE_INTEGER)).rejects.toThrow(
+    /only \d+ MB are free on the disk of .*TM_STATE_DIR/,
+  );
+});
+
+test('a private file is whole and private whatever was there', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'private-'));
+  const file = join(directory, 'password');
+  await writeFile(`${file}.partial`, 'the rest of an earlier attempt', { mode: 0o644 });
+  await writePrivateFile(file, 'secret');
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect((await stat(file)).size).toBe('secret'.length);
+  await rm(directory, { recursive: true });
+});
