@@ -1,5 +1,8 @@
+import { parseAddress } from '../src/client/address.ts';
+import { TrafficManagerError } from '../src/client/traffic-manager-error.ts';
 import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
+import { sidecarLimits } from './limits.ts';
 
 /** Which tenants a sidecar holds. */
 export type Scope = {
@@ -29,6 +32,8 @@ export type SidecarConfig = {
   readonly logLevel: LogLevel;
 };
 
+const sourceExample = 'grpc://127.0.0.1:7400';
+const controlPlaneExample = '127.0.0.1:7400';
 const tenantPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
 
@@ -36,10 +41,15 @@ const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
 export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   const environment = new Environment(variables);
   const source = environment.url('TM_SIDECAR_SOURCE', {
-    value: environment.text('TM_SIDECAR_SOURCE', 'grpc://127.0.0.1:7400'),
+    value: environment.text('TM_SIDECAR_SOURCE', sourceExample),
     protocols: ['grpc'],
-    example: 'grpc://127.0.0.1:7400',
+    example: sourceExample,
   });
+  // Not repeated: it may hold a password.
+  if (!canConnectTo(source)) throw new SettingError(`TM_SIDECAR_SOURCE is not a URL such as ${sourceExample}`);
+  const controlPlane = environment.address('TM_SIDECAR_CONTROL_PLANE', new URL(source).host);
+  if (!canConnectTo(controlPlane))
+    throw new SettingError(`TM_SIDECAR_CONTROL_PLANE=${controlPlane} is not an address such as ${controlPlaneExample}`);
   const address =
     environment.optional('TM_SIDECAR_ADDRESS') === 'off'
       ? undefined
@@ -47,6 +57,10 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   const socketPath = environment.optional('TM_SIDECAR_SOCKET');
   if (address === undefined && socketPath === undefined)
     throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
+  if (socketPath !== undefined && Buffer.byteLength(socketPath) > sidecarLimits.socketPathBytesMax)
+    throw new SettingError(
+      `TM_SIDECAR_SOCKET is longer than a socket's path can be (${sidecarLimits.socketPathBytesMax} bytes)`,
+    );
   if (address !== undefined && !loopbackPattern.test(address)) {
     throw new SettingError(
       `TM_SIDECAR_ADDRESS=${address} is not a loopback address: whoever reaches the sidecar reads every tenant it holds`,
@@ -56,12 +70,23 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     address,
     socketPath,
     source,
-    controlPlane: environment.address('TM_SIDECAR_CONTROL_PLANE', new URL(source).host),
+    controlPlane,
     scope: scopeFrom(environment.text('TM_SIDECAR_TENANTS', '*')),
     memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };
+}
+
+/** Whether the client takes it: with a port, and nothing after it. */
+function canConnectTo(address: string): boolean {
+  try {
+    parseAddress(address);
+    return true;
+  } catch (error) {
+    if (error instanceof TrafficManagerError) return false;
+    throw error;
+  }
 }
 
 function scopeFrom(text: string): Scope {

@@ -16,12 +16,19 @@ export const sidecarLimits = {
   /** How long "there is no such tenant" is believed, ms, and of how many names. */
   unknownTenantTtlMs: 2_000,
   unknownTenantsMax: 10_000,
+  /** Of a unix socket's path: `sun_path` less the byte that ends it, 108 on Linux (unix(7)), 104 on macOS. */
+  socketPathBytesMax: process.platform === 'linux' ? 107 : 103,
 } as const;
 
-/** The circuit breaker around calls to the control plane. */
+/** The circuit breaker and the bulkhead around calls to the control plane. */
 export const controlPlaneGuard = {
   /** A call that takes longer has failed, ms. */
   timeoutMs: 2_000,
+  /**
+   * A call that its caller gave less time than this, and that was not answered, is no failure, ms: far above the control
+   * plane's p99, so that one impatient caller cannot open the breaker for all.
+   */
+  fairTimeoutMs: 250,
   /** Opens when more than this share of the calls in the window failed, percent. */
   errorPercentageMax: 50,
   /** Calls in the window before the share counts. */
@@ -29,6 +36,8 @@ export const controlPlaneGuard = {
   windowMs: 10_000,
   /** Tries one call again after this time, ms. */
   resetMs: 2_000,
-  /** Calls at a time; more are refused. */
+  /** Calls at a time; more wait. */
   concurrentMax: 256,
+  /** Calls that wait; more are refused. Four of the largest batches: at 1 KB each 4 MB. */
+  waitingMax: 4_000,
 } as const;

@@ -1,12 +1,12 @@
 import { createClient } from '../src/client/create-client.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
-import { systemClock as clock } from '../src/platform/clock.ts';
-import { systemRandom as random } from '../src/platform/random.ts';
+import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
-import { addHealth, addReflection } from '../src/platform/grpc/standard-services.ts';
+import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
 import type { Logger } from '../src/platform/logger.ts';
+import { systemRandom, type Random } from '../src/platform/random.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
@@ -25,8 +25,15 @@ export type Sidecar = AsyncDisposable & {
   readonly addresses: readonly string[];
 };
 
+/** What a sidecar takes from the machine; tests give others. */
+export type Surroundings = { readonly clock: Clock; readonly random: Random };
+
 /** Builds and starts a sidecar: the one place that knows all its parts. */
-export async function startSidecar(config: SidecarConfig, logger: Logger): Promise<Sidecar> {
+export async function startSidecar(
+  config: SidecarConfig,
+  logger: Logger,
+  { clock, random }: Surroundings = { clock: systemClock, random: systemRandom },
+): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
   const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
   const sourceClient = started.use(createClient({ address: config.source }));
@@ -37,6 +44,7 @@ export async function startSidecar(config: SidecarConfig, logger: Logger): Promi
       scope: config.scope,
       start: (tenant) => new TenantSync({ tenant, memory: memory.tenant(tenant), source, clock, random, logger }),
       release: (tenant) => memory.release(tenant),
+      clock,
     }),
   );
 
@@ -56,8 +64,7 @@ export async function startSidecar(config: SidecarConfig, logger: Logger): Promi
   for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
   addReflection(grpc.server);
   const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
-  grpc.draining.addEventListener('abort', () => health.set(false));
-  announceReadiness(subscriptions, (serving) => health.set(serving));
+  announceReadiness(subscriptions, health, grpc.draining);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
@@ -66,14 +73,24 @@ export async function startSidecar(config: SidecarConfig, logger: Logger): Promi
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** Ready: every tenant of the scope has a snapshot (or is known not to exist). Staleness is told by every answer, not by this. */
-function announceReadiness(subscriptions: Subscriptions, set: (serving: boolean) => void): void {
+/**
+ * Ready: every tenant of the scope has a snapshot (or is known not to exist), until the server shuts down. Staleness is told
+ * by every answer, not by this.
+ */
+function announceReadiness(subscriptions: Subscriptions, health: Health, draining: AbortSignal): void {
   const waiting = new Set(subscriptions.all());
+  const listening = new DisposableStack();
   const look = (): void => {
     for (const sync of waiting)
       if (sync.memory.tenant !== undefined || sync.state.kind === 'absent') waiting.delete(sync);
-    if (waiting.size === 0) set(true);
+    if (waiting.size > 0) return;
+    listening.dispose();
+    health.set(true);
   };
-  for (const sync of waiting) sync.subscribe(look);
+  draining.addEventListener('abort', () => {
+    listening.dispose();
+    health.set(false);
+  });
+  for (const sync of waiting) listening.use(sync.subscribe(look));
   look();
 }

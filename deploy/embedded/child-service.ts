@@ -14,6 +14,8 @@ export interface ChildOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Takes the log. */
   readonly logs: string;
+  /** How long it may take to finish its calls when it is stopped. */
+  readonly drainMs: number;
   /** Abandons the start, leaving no process. */
   readonly signal?: AbortSignal;
   /** Ends it at once when aborted, started or not. */
@@ -30,11 +32,6 @@ export interface ChildService extends AsyncDisposable {
   /** Lets it finish what it is doing, within a bound. */
   stop(): Promise<void>;
 }
-
-const stopSteps: readonly StopStep[] = [
-  { signal: 'SIGTERM', boundMs: limits.childStopMs },
-  { signal: 'SIGKILL', boundMs: limits.killedMs },
-];
 
 /**
  * Starts one of our programs and waits until it serves.
@@ -54,6 +51,10 @@ export async function startChild(options: ChildOptions): Promise<ChildService> {
     ipc: true,
     hardStop: options.hardStop,
   });
+  const stopSteps: readonly StopStep[] = [
+    { signal: 'SIGTERM', boundMs: options.drainMs + limits.childCloseMs },
+    { signal: 'SIGKILL', boundMs: limits.killedMs },
+  ];
   const stop = async (): Promise<void> => {
     if (server.exit() === undefined && !(await stopBySteps(server, stopSteps))) {
       throw new Error(`${options.name} (pid ${server.pid}) did not stop`);

@@ -15,8 +15,8 @@ export interface EmbeddedConfiguration {
   readonly natsUrl: string | undefined;
   /** `TM_CONTROL_PLANE_ADDRESS`. Default 127.0.0.1:7400. */
   readonly controlPlane: ListenAddress;
-  /** `TM_SIDECAR_ADDRESS`. Default 127.0.0.1:7401. */
-  readonly sidecar: ListenAddress;
+  /** `TM_SIDECAR_ADDRESS`; undefined for `off`: it listens on its socket only. Default 127.0.0.1:7401. */
+  readonly sidecar: ListenAddress | undefined;
   /** `TM_SIDECAR_SOCKET`. Default: `sidecar.sock` in the state directory. */
   readonly sidecarSocket: string | undefined;
   /** `TM_SIDECAR_SOURCE`. Default: the control plane's Watch, `grpc://127.0.0.1:7400`. */
@@ -25,6 +25,8 @@ export interface EmbeddedConfiguration {
   readonly sidecarTenants: string;
   /** `TM_EXAMPLE`: a manifest that is applied. Default deploy/examples/shop.yaml. */
   readonly exampleFile: string;
+  /** `TM_DRAIN_MS`, of both children: how long they may take to finish calls. Default 5,000. */
+  readonly drainMs: number;
   /** Passed on to both children, which have further settings of their own. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -43,8 +45,9 @@ export function readConfiguration(options: ConfigurationOptions): EmbeddedConfig
   const readAddress = (name: string, otherwise: string): ListenAddress =>
     parseListenAddress(read(name) ?? otherwise, name);
   const controlPlane = readAddress('TM_CONTROL_PLANE_ADDRESS', '127.0.0.1:7400');
-  const sidecar = readAddress('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
-  if (formatListenAddress(controlPlane) === formatListenAddress(sidecar)) {
+  const isOff = read('TM_SIDECAR_ADDRESS') === 'off';
+  const sidecar = isOff ? undefined : readAddress('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
+  if (sidecar !== undefined && formatListenAddress(controlPlane) === formatListenAddress(sidecar)) {
     throw new StartError(
       'TM_CONTROL_PLANE_ADDRESS and TM_SIDECAR_ADDRESS are the same: set one of them to another port',
     );
@@ -61,6 +64,8 @@ export function readConfiguration(options: ConfigurationOptions): EmbeddedConfig
     sidecarSource: read('TM_SIDECAR_SOURCE') ?? `grpc://${formatListenAddress(dialAddress(controlPlane))}`,
     sidecarTenants: read('TM_SIDECAR_TENANTS') ?? 'acme,globex,*',
     exampleFile: read('TM_EXAMPLE') ?? join(projectDirectory, 'deploy', 'examples', 'shop.yaml'),
+    // What is no number the children refuse.
+    drainMs: Number(read('TM_DRAIN_MS') ?? 5_000) || 0,
     environment,
   };
 }

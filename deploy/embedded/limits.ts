@@ -13,6 +13,9 @@ export const limits = {
   /** Backends outlive a killed postmaster until their next wait; they keep its shared memory, and a start is refused. */
   postgresOrphansMs: 10_000,
   postgresOrphansRetryMs: 100,
+  /** An initdb whose run was killed ends within a second; Node waits 1, 2, 3 ... times the pause: 2.75 s in all. */
+  removeAttempts: 10,
+  removeRetryMs: 50,
   /** Another program may take the free port between our look and the server's bind; three in a row is no accident. */
   portAttempts: 3,
   /** A fresh cluster is 47 MB on disk, and the first checkpoints add WAL segments of 16 MB: three of them, and some air. */
@@ -27,8 +30,8 @@ export const limits = {
   natsStopMs: 5_000,
   /** Node, imports and migrations take about 1 s; a first answer is promised within 15 s, so later than this is a failure. */
   childStartMs: 30_000,
-  /** A child drains its calls (5 s by default) and closes its pools. */
-  childStopMs: 10_000,
+  /** A child drains its calls (TM_DRAIN_MS), then closes its pools and streams, which wait for nobody. */
+  childCloseMs: 5_000,
   /** The first lookup may come before the sidecar has read the change that it asks for. */
   firstLookupMs: 10_000,
   firstLookupRetryMs: 20,

@@ -104,18 +104,18 @@ export async function startControlPlane(
 /** Starts the sidecar. */
 export async function startSidecar(context: PartContext, socket: string): Promise<ChildService> {
   const { configuration, progress } = context;
-  const address = formatListenAddress(configuration.sidecar);
+  const address = configuration.sidecar && formatListenAddress(configuration.sidecar);
   const child = await startService(context, {
     name: 'sidecar',
     entry: join(configuration.projectDirectory, 'sidecar', 'main.ts'),
     settings: {
-      TM_SIDECAR_ADDRESS: address,
+      TM_SIDECAR_ADDRESS: address ?? 'off',
       TM_SIDECAR_SOCKET: socket,
       TM_SIDECAR_SOURCE: configuration.sidecarSource,
       TM_SIDECAR_TENANTS: configuration.sidecarTenants,
     },
   });
-  progress(`the sidecar serves on ${address} and ${socket}`);
+  progress(`the sidecar serves on ${address === undefined ? '' : `${address} and `}${socket}`);
   return child;
 }
 
@@ -133,6 +133,7 @@ async function startService(context: PartContext, service: Service): Promise<Chi
     workingDirectory: configuration.workingDirectory,
     environment: { ...configuration.environment, ...service.settings },
     logs: state.logs,
+    drainMs: configuration.drainMs,
     signal,
     hardStop,
   });

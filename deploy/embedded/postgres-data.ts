@@ -88,10 +88,15 @@ async function readPassword(path: string): Promise<string | undefined> {
   }
 }
 
-/** What runs that were killed during initdb have left. */
+/**
+ * What runs that were killed during initdb have left. Their initdb may still be at work in it for a second, until it misses
+ * its files; what cannot be removed now is in nobody's way, and is the next start's to remove.
+ */
 async function removeUnfinished(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    if (name.startsWith('initialising-')) await rm(join(directory, name), { recursive: true, force: true });
+    if (!name.startsWith('initialising-')) continue;
+    const { removeAttempts: maxRetries, removeRetryMs: retryDelay } = limits;
+    await rm(join(directory, name), { recursive: true, force: true, maxRetries, retryDelay }).catch(() => undefined);
   }
 }
 

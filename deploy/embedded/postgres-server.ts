@@ -102,6 +102,7 @@ async function launch(options: LaunchOptions): Promise<{ server: RunningServer; 
   const orphansEnd = performance.now() + limits.postgresOrphansMs;
   let portAttempt = 1;
   for (;;) {
+    options.signal?.throwIfAborted();
     const port = options.port ?? (await findFreePort());
     const server = await spawnPostgres(options, port);
     const outcome = await waitUntilReady(server, options);

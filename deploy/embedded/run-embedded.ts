@@ -87,7 +87,7 @@ export async function runEmbedded(options: RunOptions): Promise<number> {
     await stack.disposeAsync();
   } catch (error) {
     code = 1;
-    printError(`error: ${String(error)}\n`);
+    printError(await explain({ kind: 'failed', error }));
   }
   return interrupts.hardStop.aborted ? 130 : code;
 }
@@ -105,11 +105,12 @@ async function start(options: RunOptions, scope: RunScope): Promise<void> {
   const { workingDirectory, stateDirectory: requested } = configuration;
   const state = stack.use(await openStateDirectory({ requested, workingDirectory, serverUser }));
   await requireFreeAddress(configuration.controlPlane, 'TM_CONTROL_PLANE_ADDRESS');
-  await requireFreeAddress(configuration.sidecar, 'TM_SIDECAR_ADDRESS');
+  if (configuration.sidecar !== undefined) await requireFreeAddress(configuration.sidecar, 'TM_SIDECAR_ADDRESS');
   const socket = await chooseSocketPath({ requested: configuration.sidecarSocket, stateDirectory: state.path });
   progress(`keeping state in ${state.path}`);
-  if (socket.shortened)
+  if (socket.shortened) {
     progress(`the sidecar's socket goes to ${socket.path}: the state directory's path is too long for one`);
+  }
   // Loads while Postgres starts.
   const loading = loadClients();
   loading.catch(() => undefined);

@@ -41,7 +41,8 @@ export async function runProgram(options: ProgramOptions): Promise<ProgramResult
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
     const kill = (): void => {
-      child.kill('SIGKILL');
+      // The whole group: initdb has children that write into its directory.
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
     };
     options.signal?.addEventListener('abort', kill);
     if (options.signal?.aborted === true) kill();

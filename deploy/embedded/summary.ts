@@ -26,19 +26,21 @@ const usualSidecar = '127.0.0.1:7401';
 
 /** Tells how to use what runs: one call with its answer, and all addresses. */
 export function describeProduct(options: SummaryOptions): string {
-  const { configuration, state, database, broker } = options;
-  const sidecar = formatListenAddress(dialAddress(configuration.sidecar));
+  const { configuration, state, database, broker, socket } = options;
+  const sidecar = configuration.sidecar && formatListenAddress(dialAddress(configuration.sidecar));
   const controlPlane = formatListenAddress(dialAddress(configuration.controlPlane));
+  // Data of a database of yours is none of ours.
+  const emptied = database.part === undefined ? '' : `  (delete ${join(state.path, 'postgres')} to start empty)`;
   return [
     '',
-    ...describeLookup(options.lookup, sidecar),
+    ...describeLookup(options.lookup, sidecar ?? `unix:${socket}`),
     `control plane  ${controlPlane}  (gRPC: tenants, routes, policies, Watch)`,
-    `sidecar        ${sidecar}  (gRPC: lookups)`,
-    `               unix:${options.socket}`,
+    ...(sidecar === undefined ? [] : [`sidecar        ${sidecar}  (gRPC: lookups)`]),
+    `${sidecar === undefined ? 'sidecar' : '       '}        unix:${socket}`,
     `Postgres       ${database.usage}`,
     `NATS           ${broker?.usage ?? 'none'}`,
     `logs           ${state.logs}`,
-    `state          ${state.path}  (delete ${join(state.path, 'postgres')} to start empty)`,
+    `state          ${state.path}${emptied}`,
     '',
     '',
   ].join('\n');
@@ -49,11 +51,11 @@ function describeLookup(lookup: Lookup | undefined, sidecar: string): string[] {
   const { tenant, service, environment } = lookup.key;
   const body = JSON.stringify({ key: { tenant, service, environment } });
   return [
-    `Where does a call to ${service} of ${tenant} go? Its policy splits the calls between versions. Ask the sidecar:`,
+    `Where does a call to ${service} of ${tenant} go? Its policy chooses between its versions. Ask the sidecar:`,
     '',
     `  npm run cli -- resolve ${tenant}/${service}/${environment}${sidecar === usualSidecar ? '' : ` --sidecar ${sidecar}`}`,
     `  grpcurl -plaintext -import-path proto -proto trafficmanager/v1/resolver_service.proto \\`,
-    `    -d '${body}' ${sidecar} trafficmanager.v1.ResolverService/Resolve`,
+    `    -d '${body}' ${sidecar.replace(/^unix:/, '-unix ')} trafficmanager.v1.ResolverService/Resolve`,
     '',
     `It answered in ${lookup.tookMs.toFixed(1)} ms:`,
     '',

@@ -10,14 +10,12 @@ export type CircuitBreakerOptions = {
   readonly windowMs: number;
   /** When open, one call is let through again after this time, ms. */
   readonly resetMs: number;
-  /** Calls under way at a time; more are refused. */
-  readonly concurrentMax: number;
 };
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
 /** Why a guarded call was not answered by its upstream. */
-export type Refusal = 'open' | 'timeout' | 'full';
+export type Refusal = 'open' | 'timeout';
 
 /** A call that the guard itself ended. */
 export class RefusedError extends Error {
@@ -29,11 +27,12 @@ export class RefusedError extends Error {
   }
 }
 
-const refusals: Readonly<Record<string, Refusal>> = { EOPENBREAKER: 'open', ETIMEDOUT: 'timeout', ESEMLOCKED: 'full' };
+const refusals: Readonly<Record<string, Refusal>> = { EOPENBREAKER: 'open', ETIMEDOUT: 'timeout' };
 
 /**
- * Puts an opossum circuit breaker and a bound on concurrency around a call. `isFailure` tells errors that speak against the
- * upstream from errors that are its answers. Rejects with the call's own error, or with a RefusedError.
+ * Puts an opossum circuit breaker around a call. `isFailure` tells which of the call's errors speak against the upstream;
+ * all others are its answers. A call that takes too long is a failure. Rejects with the call's own error, or with a
+ * RefusedError.
  */
 export function guardWithCircuitBreaker<Parameters extends unknown[], Result>(
   call: (...parameters: Parameters) => Promise<Result>,
@@ -48,8 +47,11 @@ export function guardWithCircuitBreaker<Parameters extends unknown[], Result>(
     volumeThreshold: options.volumeMin,
     rollingCountTimeout: options.windowMs,
     resetTimeout: options.resetMs,
-    capacity: options.concurrentMax,
-    errorFilter: (error: unknown) => !options.isFailure(error),
+    // opossum asks this of its own time-outs too.
+    errorFilter: (error: Error) => refusalOf(error) === undefined && !options.isFailure(error),
+    // Statistics that nobody reads: both sort the times of all calls in the window, each second and with each failure.
+    enableSnapshots: false,
+    rollingPercentilesEnabled: false,
   });
   breaker.on('open', () => options.onState('open'));
   breaker.on('halfOpen', () => options.onState('half_open'));
@@ -58,8 +60,14 @@ export function guardWithCircuitBreaker<Parameters extends unknown[], Result>(
     try {
       return await breaker.fire(...parameters);
     } catch (error) {
-      const refusal = refusals[String((error as { code?: unknown }).code)];
+      const refusal = refusalOf(error);
       throw refusal === undefined ? error : new RefusedError(refusal, error);
     }
   };
+}
+
+/** Undefined: an error of the call itself, whatever its code (the system spells one of its own alike). */
+function refusalOf(error: unknown): Refusal | undefined {
+  if (!(error instanceof Error) || !CircuitBreaker.isOurError(error) || !('code' in error)) return undefined;
+  return refusals[String(error.code)];
 }

@@ -1,6 +1,6 @@
 import type { TrafficManagerClient } from '../../src/client/create-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
-import { DomainError } from '../../src/domain/domain-error.ts';
+import { DomainError, type Reason as ErrorReason } from '../../src/domain/domain-error.ts';
 import type { Consistency, Freshness } from '../../src/domain/freshness.ts';
 import type { Lookup, Resolution, SelectionReason as Reason } from '../../src/domain/resolve.ts';
 import {
@@ -14,8 +14,9 @@ import type { Logger } from '../../src/platform/logger.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { reasonFromName } from '../../src/wire/status.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
-import { guardWithCircuitBreaker, RefusedError } from '../guard/circuit-breaker.ts';
-import { controlPlaneGuard } from '../limits.ts';
+import { Bulkhead, FullError } from '../guard/bulkhead.ts';
+import { guardWithCircuitBreaker } from '../guard/circuit-breaker.ts';
+import { controlPlaneGuard, sidecarLimits } from '../limits.ts';
 
 /** Asks the control plane one lookup; rejects with a DomainError. */
 export type AskControlPlane = (
@@ -32,6 +33,20 @@ export type AskControlPlaneOptions = {
 
 /** Statuses that say something about the control plane itself; all others are its answers. */
 const failures: ReadonlySet<string> = new Set(['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'INTERNAL', 'UNKNOWN']);
+/** What it answers as UNAVAILABLE about the one lookup that was asked, not about itself. */
+const unavailableAnswers: ReadonlySet<string> = new Set<ErrorReason>([
+  'STALENESS_EXCEEDED',
+  'REVISION_NOT_REACHED',
+  'SNAPSHOT_NOT_READY',
+]);
+
+/** Whether an error of a call speaks against the control plane. */
+function isFailure(error: unknown): boolean {
+  return error instanceof TrafficManagerError && failures.has(error.code) && !unavailableAnswers.has(error.reason);
+}
+
+/** A caller left the control plane so little time that its silence says nothing about it. */
+class ImpatienceError extends Error {}
 
 /** Lookups passed on to the control plane, behind a circuit breaker and a bound on how many are under way. */
 export function createAskControlPlane({ client, clock, logger }: AskControlPlaneOptions): AskControlPlane {
@@ -39,25 +54,31 @@ export function createAskControlPlane({ client, clock, logger }: AskControlPlane
     (lookup: Lookup, consistency: Consistency, context: CallContext) => {
       const { tenant, service, environment, version, hashKey } = lookup;
       const remainingMs =
-        context.deadlineMs === undefined ? controlPlaneGuard.timeoutMs : context.deadlineMs - clock.wallMs();
-      return client.resolver.resolve(
-        { key: { tenant, service, environment, version }, hashKey, consistency: consistencyToWire(consistency) },
-        {
-          timeoutMs: Math.max(1, Math.min(controlPlaneGuard.timeoutMs, remainingMs)),
-          signal: context.signal,
-          correlationId: context.correlationId,
-        },
-      );
+        context.deadlineMs === undefined
+          ? controlPlaneGuard.timeoutMs
+          : context.deadlineMs - clock.wallMs() - sidecarLimits.answerReserveMs;
+      const timeoutMs = Math.max(1, Math.min(controlPlaneGuard.timeoutMs, remainingMs));
+      return client.resolver
+        .resolve(
+          { key: { tenant, service, environment, version }, hashKey, consistency: consistencyToWire(consistency) },
+          { timeoutMs, signal: context.signal, correlationId: context.correlationId },
+        )
+        .catch((error: unknown) => {
+          const late = error instanceof TrafficManagerError && error.code === 'DEADLINE_EXCEEDED';
+          if (!late || timeoutMs >= controlPlaneGuard.fairTimeoutMs) throw error;
+          throw new ImpatienceError(`the caller left ${Math.ceil(timeoutMs)} ms for an answer`, { cause: error });
+        });
     },
     {
       ...controlPlaneGuard,
-      isFailure: (error) => error instanceof TrafficManagerError && failures.has(error.code),
+      isFailure,
       onState: (state) => logger.warn({ state }, 'circuit breaker of the control plane'),
     },
   );
+  const bulkhead = new Bulkhead(controlPlaneGuard);
   return async (lookup, consistency, context) => {
     try {
-      return answerFromWire(await guarded(lookup, consistency, context));
+      return answerFromWire(await bulkhead.run(() => guarded(lookup, consistency, context), context.signal));
     } catch (error) {
       throw asDomainError(error);
     }
@@ -65,14 +86,14 @@ export function createAskControlPlane({ client, clock, logger }: AskControlPlane
 }
 
 function asDomainError(error: unknown): DomainError {
-  if (error instanceof RefusedError && error.refusal === 'full') {
+  if (error instanceof FullError) {
     return new DomainError('OVERLOADED', 'too many lookups are waiting for the control plane', {
       retryDelayMs: 1_000,
       cause: error,
     });
   }
   const reason = error instanceof TrafficManagerError ? reasonFromName(error.reason) : undefined;
-  if (error instanceof TrafficManagerError && reason !== undefined && !failures.has(error.code)) {
+  if (error instanceof TrafficManagerError && reason !== undefined && !isFailure(error)) {
     const { message, metadata, retryDelayMs } = error;
     return new DomainError(reason, message, {
       metadata,

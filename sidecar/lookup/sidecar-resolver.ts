@@ -12,6 +12,7 @@ import type { TenantSync } from '../sync/tenant-sync.ts';
 import type { AskControlPlane } from './ask-control-plane.ts';
 
 type Answer = { readonly resolution: Resolution; readonly freshness: Freshness };
+type Question = { readonly lookup: Lookup; readonly consistency: Consistency; readonly context: CallContext };
 
 export type SidecarResolverOptions = {
   readonly subscriptions: Subscriptions;
@@ -35,22 +36,30 @@ export class SidecarResolver implements Resolver {
     if (subscription.kind === 'absent' && consistency.kind === 'eventual') throw tenantNotFound(lookup.tenant);
     if (subscription.kind !== 'followed') return askControlPlane(lookup, consistency, context);
     const { sync } = subscription;
-    if (sync.memory.tenant === undefined) await this.#untilHeld(sync, lookup, context);
-    switch (consistency.kind) {
-      case 'eventual':
-        break;
-      case 'max_staleness':
-        if (sync.stalenessMs() > consistency.stalenessMsMax)
-          return this.#askFresh(sync, { lookup, consistency, context });
-        break;
-      case 'min_revision':
-        if (!(await this.#reaches(sync, consistency.revision, context)))
-          return this.#askAtRevision(sync, { lookup, consistency, context });
-        break;
+    // A hit awaits nothing.
+    const isHit = consistency.kind === 'eventual' && sync.memory.tenant !== undefined;
+    if (!isHit && !(await this.#mayAnswer(sync, consistency, context))) {
+      if (consistency.kind === 'eventual') throw whyNotHeld(sync, lookup.tenant);
+      return this.#askInstead(sync, { lookup, consistency, context });
     }
     const known = sync.memory.isComplete || sync.memory.find(lookup.service, lookup.environment) !== undefined;
     if (!known) return askControlPlane(lookup, consistency, context);
     return this.#fromMemory(sync, lookup);
+  }
+
+  /** Whether memory is, or comes to be in time, as fresh as is asked for. */
+  async #mayAnswer(sync: TenantSync, consistency: Consistency, context: CallContext): Promise<boolean> {
+    if (!(await this.#isHeld(sync, consistency, context))) return false;
+    switch (consistency.kind) {
+      case 'eventual':
+        return true;
+      case 'max_staleness':
+        return sync.stalenessMs() <= consistency.stalenessMsMax;
+      case 'min_revision':
+        return this.#reaches(sync, consistency.revision, context);
+      case 'strong':
+        return false;
+    }
   }
 
   #fromMemory(sync: TenantSync, lookup: Lookup): Answer {
@@ -62,51 +71,32 @@ export class SidecarResolver implements Resolver {
     };
   }
 
-  /** Waits for the first snapshot of a tenant. */
-  async #untilHeld(sync: TenantSync, lookup: Lookup, context: CallContext): Promise<void> {
-    await this.#wait(
-      sync,
-      () => sync.memory.tenant !== undefined || sync.state.kind === 'absent',
-      this.#remainingMs(context),
-      context,
-    );
-    if (sync.memory.tenant !== undefined) return;
-    if (sync.state.kind === 'absent') throw tenantNotFound(lookup.tenant);
-    throw new DomainError('SNAPSHOT_NOT_READY', `no snapshot of ${lookup.tenant} has arrived yet`, {
-      metadata: { tenant: lookup.tenant },
-      retryDelayMs: 1_000,
-    });
+  /** Waits for the first snapshot of a tenant; false when there is no such tenant, or it does not come in time. */
+  async #isHeld(sync: TenantSync, { kind }: Consistency, context: CallContext): Promise<boolean> {
+    const isHeld = (): boolean => sync.memory.tenant !== undefined;
+    const remainingMs = this.#remainingMs(context);
+    // What may be asked elsewhere keeps half of the time for it.
+    const timeoutMs = kind === 'eventual' ? remainingMs : remainingMs / 2;
+    await this.#wait(sync, () => isHeld() || sync.state.kind === 'absent', timeoutMs, context);
+    return isHeld();
   }
 
   /** Whether a revision arrives in time; half of what is left is kept for asking the control plane. */
-  #reaches(sync: TenantSync, revision: number, context: CallContext): Promise<boolean> {
-    const timeoutMs = sync.state.kind === 'live' ? this.#remainingMs(context) / 2 : 0;
-    return this.#wait(sync, () => sync.memory.position.revision >= revision, timeoutMs, context);
+  async #reaches(sync: TenantSync, revision: number, context: CallContext): Promise<boolean> {
+    const reached = (): boolean => sync.memory.position.revision >= revision;
+    if (sync.state.kind !== 'live') return reached();
+    return this.#wait(sync, reached, this.#remainingMs(context) / 2, context);
   }
 
-  async #askFresh(
-    sync: TenantSync,
-    {
-      lookup,
-      consistency,
-      context,
-    }: { lookup: Lookup; consistency: Consistency & { kind: 'max_staleness' }; context: CallContext },
-  ): Promise<Answer> {
+  /** Asks the control plane what memory is not fresh enough for; when that gives no answer, says what memory lacks. */
+  async #askInstead(sync: TenantSync, { lookup, consistency, context }: Question): Promise<Answer> {
     return this.#options.askControlPlane(lookup, consistency, context).catch((error: unknown) => {
-      throw isOutOfReach(error) ? stalenessExceeded(sync.stalenessMs(), consistency.stalenessMsMax) : error;
-    });
-  }
-
-  async #askAtRevision(
-    sync: TenantSync,
-    {
-      lookup,
-      consistency,
-      context,
-    }: { lookup: Lookup; consistency: Consistency & { kind: 'min_revision' }; context: CallContext },
-  ): Promise<Answer> {
-    return this.#options.askControlPlane(lookup, consistency, context).catch((error: unknown) => {
-      throw isOutOfReach(error) ? revisionNotReached(consistency.revision, sync.memory.position.revision) : error;
+      const outOfReach = error instanceof DomainError && error.reason === 'CONTROL_PLANE_UNAVAILABLE';
+      if (!outOfReach || sync.memory.tenant === undefined) throw error;
+      if (consistency.kind === 'max_staleness') throw stalenessExceeded(sync.stalenessMs(), consistency.stalenessMsMax);
+      if (consistency.kind === 'min_revision')
+        throw revisionNotReached(consistency.revision, sync.memory.position.revision);
+      throw error;
     });
   }
 
@@ -126,7 +116,10 @@ export class SidecarResolver implements Resolver {
   }
 }
 
-/** The control plane gave no answer at all, or none in time. */
-function isOutOfReach(error: unknown): boolean {
-  return error instanceof DomainError && error.reason === 'CONTROL_PLANE_UNAVAILABLE';
+function whyNotHeld(sync: TenantSync, tenant: string): DomainError {
+  if (sync.state.kind === 'absent') return tenantNotFound(tenant);
+  return new DomainError('SNAPSHOT_NOT_READY', `no snapshot of ${tenant} has arrived yet`, {
+    metadata: { tenant },
+    retryDelayMs: 1_000,
+  });
 }

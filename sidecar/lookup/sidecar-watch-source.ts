@@ -1,5 +1,6 @@
 import type { Change } from '../../src/domain/change.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
+import { revisionNotReached } from '../../src/domain/freshness.ts';
 import { tenantNotFound } from '../../src/domain/transaction.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { untilHolds } from '../../src/platform/condition.ts';
@@ -24,6 +25,7 @@ export class SidecarWatchSource implements WatchSource {
     if (subscription.kind === 'absent') throw tenantNotFound(tenant);
     if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
     const { sync } = subscription;
+    const askedAtMs = this.#clock.monotonicMs();
     // A watcher that comes from elsewhere may be ahead of this sidecar for a moment.
     const holds = (): boolean =>
       (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
@@ -37,6 +39,11 @@ export class SidecarWatchSource implements WatchSource {
     if (sync.state.kind === 'absent') throw tenantNotFound(tenant);
     if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
     if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
+    const heldRevision = sync.memory.position.revision;
+    // Only a source that was heard since then can know that this revision has not been reached; else the watcher would be
+    // sent back to an older snapshot than it has seen.
+    if (heldRevision < revision && sync.stalenessMs() >= this.#clock.monotonicMs() - askedAtMs)
+      throw revisionNotReached(revision, heldRevision);
     return watched(sync);
   }
 

@@ -33,8 +33,9 @@ export class SnapshotMemory {
     return memory;
   }
 
-  /** Lets go of a tenant that turned out not to exist. */
+  /** Lets go of a tenant that turned out not to exist, and of whatever is held of it. */
   release(tenant: string): void {
+    this.#tenants.get(tenant)?.clear();
     this.#tenants.delete(tenant);
   }
 
@@ -56,7 +57,7 @@ export class TenantMemory implements TenantView {
   readonly #name: string;
   readonly #groups: LRUCache<string, Group>;
   readonly #listeners = new Set<() => void>();
-  #keys = new Set<string>();
+  readonly #keys = new Set<string>();
   #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.windowChangesMax);
   #tenant: Tenant | undefined;
   #complete = false;
@@ -103,8 +104,8 @@ export class TenantMemory implements TenantView {
 
   /** Takes a whole snapshot in the place of everything held, in one step. */
   replace({ position, routes, policies }: HeldSnapshot): void {
-    const before = this.#keys;
-    this.#keys = new Set();
+    // First, so that what is on its way out takes no room from what comes.
+    this.clear();
     this.#complete = true;
     this.#tenant = { tenant: this.#name, displayName: '', revision: position.revision, createTimeMs: 0 };
     const routesByGroup = Map.groupBy(routes, ({ key }) => this.#keyOf(key.service, key.environment));
@@ -114,7 +115,6 @@ export class TenantMemory implements TenantView {
     for (const key of new Set([...routesByGroup.keys(), ...policyByGroup.keys()])) {
       this.#put(key, createGroup(routesByGroup.get(key) ?? [], policyByGroup.get(key), position.revision));
     }
-    for (const key of before) if (!this.#keys.has(key)) this.#groups.delete(key);
     this.#window = new ChangeWindow(position, sidecarLimits.windowChangesMax);
     this.#notify();
   }
@@ -126,6 +126,13 @@ export class TenantMemory implements TenantView {
     this.#window.append(fresh);
     for (const change of fresh) this.#apply(change);
     this.#notify();
+  }
+
+  /** Drops every group that is held. */
+  clear(): void {
+    for (const key of this.#keys) this.#groups.delete(key);
+    this.#keys.clear();
+    this.#complete = false;
   }
 
   /** A group was evicted: what it held is unknown from now on. */

@@ -1,7 +1,10 @@
 import type { Change, Position } from '../../src/domain/change.ts';
 import type { HeldSnapshot } from '../snapshot/snapshot-memory.ts';
 
-/** What a source tells its follower, in this order: a snapshot unless it resumes, then changes and confirmations. */
+/**
+ * What a source tells its follower, in this order: a snapshot unless it resumes, then changes and confirmations. Throws when
+ * what it is told does not follow on what it holds; the source then ends as `disconnected`.
+ */
 export type ChangeSink = {
   /** The whole configuration, complete. */
   snapshot(snapshot: HeldSnapshot, stalenessMs: number): void;

@@ -41,7 +41,7 @@ export class ControlPlaneSource implements ChangeSource {
       }
       return { kind: 'disconnected', error: new Error('the source ended the stream') };
     } catch (error) {
-      return endOf(error);
+      return silence.tooLong.aborted ? { kind: 'disconnected', error: silentFor(error) } : endOf(error);
     } finally {
       silence.end();
     }
@@ -53,6 +53,10 @@ function endOf(error: unknown): SourceEnd {
   if (error instanceof TrafficManagerError && error.reason === 'TENANT_NOT_FOUND')
     return { kind: 'tenant_not_found', error };
   return { kind: 'disconnected', error };
+}
+
+function silentFor(cause: unknown): Error {
+  return new Error(`the source was silent for more than ${sidecarLimits.silenceMsMax} ms`, { cause });
 }
 
 /** Finds a peer that is gone without a word (a half-open connection) by its silence. */

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Scope } from '../config.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { TenantSync } from './tenant-sync.ts';
 
@@ -9,6 +10,7 @@ export type SubscriptionsOptions = {
   readonly start: (tenant: string) => TenantSync;
   /** A tenant that does not exist is no longer followed: what is held of it can go. */
   readonly release: (tenant: string) => void;
+  readonly clock: Clock;
 };
 
 /** Whether and how a tenant is followed. */
@@ -23,14 +25,18 @@ export class Subscriptions implements AsyncDisposable {
   readonly #options: SubscriptionsOptions;
   readonly #syncs = new Map<string, TenantSync>();
   /** Negative cache: names of strangers must neither fill the sidecar nor reach the control plane each time. */
-  readonly #absent = new LRUCache<string, true>({
-    max: sidecarLimits.unknownTenantsMax,
-    ttl: sidecarLimits.unknownTenantTtlMs,
-  });
+  readonly #absent: LRUCache<string, true>;
   #onDemand = 0;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
+    this.#absent = new LRUCache({
+      max: sidecarLimits.unknownTenantsMax,
+      ttl: sidecarLimits.unknownTenantTtlMs,
+      perf: { now: () => options.clock.monotonicMs() },
+      // 0: time is asked for each look; else a timer of the real time would keep it.
+      ttlResolution: 0,
+    });
     for (const tenant of options.scope.tenants) this.#syncs.set(tenant, options.start(tenant));
   }
 

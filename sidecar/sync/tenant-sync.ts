@@ -56,7 +56,8 @@ export class TenantSync implements AsyncDisposable {
       const sink = this.#sink(() => {
         heard = true;
       });
-      const end = await source.follow(tenant, this.#resumePoint(), sink, this.#stopped.signal);
+      const after = this.#resumePoint();
+      const end = await source.follow(tenant, after, sink, this.#stopped.signal);
       if (this.#stopped.signal.aborted) return;
       if (heard) failures = 0;
       if (failures === 0)
@@ -66,8 +67,9 @@ export class TenantSync implements AsyncDisposable {
         );
       if (end.kind === 'resume_refused') this.#mustStartOver = true;
       this.#transition(eventOf(end, clock.monotonicMs()));
-      // What is known to be different is asked for at once; otherwise wait, so that a fleet does not return all together.
-      if (end.kind !== 'resume_refused')
+      // Another question is asked at once; the same one again only later, so that a fleet does not return all together.
+      const asksAnotherWay = end.kind === 'resume_refused' && after !== undefined;
+      if (!asksAnotherWay)
         await clock.sleep(backoffMs(failures, sidecarLimits.reconnectBackoff, random), this.#stopped.signal);
     }
   }
@@ -89,18 +91,27 @@ export class TenantSync implements AsyncDisposable {
         received(stalenessMs);
       },
       changes: (changes, stalenessMs) => {
-        const next = changes.find((change) => change.revision > this.memory.position.revision);
-        if (next !== undefined && next.revision !== this.memory.position.revision + 1) {
-          this.#mustStartOver = true;
-          throw new Error(`the source skipped from revision ${this.memory.position.revision} to ${next.revision}`);
-        }
-        this.memory.advance(changes);
+        const { revision } = this.memory.position;
+        const fresh = changes.filter((change) => change.revision > revision);
+        const misplaced = fresh.find((change, index) => change.revision !== revision + 1 + index);
+        if (misplaced !== undefined) throw this.#startOver(`it told change ${misplaced.revision} too early`);
+        this.memory.advance(fresh);
         received(stalenessMs);
       },
-      confirmed: (position, stalenessMs) => {
-        if (position.revision === this.memory.position.revision) received(stalenessMs);
+      confirmed: ({ revision, commitId }, stalenessMs) => {
+        const held = this.memory.position;
+        if (revision > held.revision) throw this.#startOver(`it went on to ${revision} without telling all changes`);
+        if (revision < held.revision) return;
+        if (commitId !== held.commitId) throw this.#startOver('its history is another one');
+        received(stalenessMs);
       },
     };
+  }
+
+  /** What a source is told that cannot be followed any further: the next attempt takes a snapshot. */
+  #startOver(why: string): Error {
+    this.#mustStartOver = true;
+    return new Error(`the source does not follow on revision ${this.memory.position.revision}: ${why}`);
   }
 
   #transition(event: SyncEvent): void {

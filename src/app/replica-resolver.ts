@@ -1,4 +1,11 @@
-import { revisionNotReached, type Consistency, type Freshness, type FreshnessSource } from '../domain/freshness.ts';
+import { DomainError } from '../domain/domain-error.ts';
+import {
+  revisionNotReached,
+  stalenessExceeded,
+  type Consistency,
+  type Freshness,
+  type FreshnessSource,
+} from '../domain/freshness.ts';
 import { resolve, type Lookup, type Resolution } from '../domain/resolve.ts';
 import { tenantNotFound } from '../domain/transaction.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -30,8 +37,11 @@ export class ReplicaResolver {
   ): Promise<{ resolution: Resolution; freshness: Freshness }> {
     const { tenant, source } = await this.#tenantFor(lookup, consistency, context);
     const resolution = resolve(tenant.state, lookup, this.#options.random);
-    const stalenessMs = source === 'CONTROL_PLANE' ? 0 : tenant.stalenessMs();
-    return { resolution, freshness: { source, revision: tenant.position.revision, stalenessMs, stale: false } };
+    const { revision } = tenant.position;
+    if (source === 'CONTROL_PLANE')
+      return { resolution, freshness: { source, revision, stalenessMs: 0, stale: false } };
+    const stale = this.#options.replica.isCutOff;
+    return { resolution, freshness: { source, revision, stalenessMs: tenant.stalenessMs(), stale } };
   }
 
   async #tenantFor(
@@ -45,9 +55,8 @@ export class ReplicaResolver {
         if (held !== undefined) return { tenant: held, source: 'SNAPSHOT' };
         break;
       case 'max_staleness':
-        if (held !== undefined && held.stalenessMs() <= consistency.stalenessMsMax)
-          return { tenant: held, source: 'SNAPSHOT' };
-        break;
+        if (held === undefined) break;
+        return this.#noOlderThan(consistency.stalenessMsMax, held);
       case 'min_revision':
         return { tenant: await this.#atRevision(lookup, consistency.revision, context), source: 'SNAPSHOT' };
       case 'strong':
@@ -56,7 +65,20 @@ export class ReplicaResolver {
     return { tenant: await this.#strong(lookup), source: 'CONTROL_PLANE' };
   }
 
-  async #strong(lookup: Lookup): Promise<TenantReplica> {
+  async #noOlderThan(
+    stalenessMsMax: number,
+    held: TenantReplica,
+  ): Promise<{ tenant: TenantReplica; source: FreshnessSource }> {
+    if (held.stalenessMs() <= stalenessMsMax) return { tenant: held, source: 'SNAPSHOT' };
+    try {
+      return { tenant: await this.#strong(held), source: 'CONTROL_PLANE' };
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      throw stalenessExceeded(held.stalenessMs(), stalenessMsMax, error);
+    }
+  }
+
+  async #strong(lookup: Pick<Lookup, 'tenant'>): Promise<TenantReplica> {
     const tenant = await this.#options.replica.findStrong(lookup.tenant);
     if (tenant === undefined) throw tenantNotFound(lookup.tenant);
     return tenant;
@@ -69,7 +91,11 @@ export class ReplicaResolver {
   ): Promise<TenantReplica> {
     const held = this.#options.replica.find(lookup.tenant);
     if (held !== undefined && held.position.revision >= revision) return held;
-    const tenant = await this.#strong(lookup);
+    const tenant = await this.#strong(lookup).catch((error: unknown) => {
+      // The database may be back before the caller's deadline.
+      if (held === undefined || !isUnavailable(error)) throw error;
+      return held;
+    });
     const { clock } = this.#options;
     const timeoutMs =
       context.deadlineMs === undefined
@@ -85,6 +111,10 @@ export class ReplicaResolver {
     if (!reached) throw revisionNotReached(revision, tenant.position.revision);
     return tenant;
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof DomainError && error.reason === 'DATABASE_UNAVAILABLE';
 }
 
 /** Left of the deadline to get the refusal, which says more than DEADLINE_EXCEEDED, to the caller, ms. */

@@ -1,6 +1,7 @@
 import type { Change } from '../domain/change.ts';
 import { tenantNotFound } from '../domain/transaction.ts';
 import type { ConfigurationStore } from '../ports/configuration-store.ts';
+import { readTransactions } from './read-transactions.ts';
 import type { Replica } from './replica.ts';
 import type { TenantReplica } from './tenant-replica.ts';
 
@@ -22,14 +23,9 @@ export class ReplicaWatchSource {
     return strong;
   }
 
-  /** Whole transactions: a page that would end inside one is read on to its end. */
+  /** Whole transactions, unless one change is asked for: then that. */
   async older(tenant: string, from: number, limit: number): Promise<readonly Change[]> {
-    const page = await this.#store.changesFrom(tenant, from, limit);
-    const last = page.at(-1);
-    if (last === undefined || last.commitRevision === last.revision || limit === 1) return page;
-    return [
-      ...page,
-      ...(await this.#store.changesFrom(tenant, last.revision + 1, last.commitRevision - last.revision)),
-    ];
+    if (limit === 1) return this.#store.changesFrom(tenant, from, 1);
+    return readTransactions(this.#store, tenant, { from, limit });
   }
 }

@@ -20,6 +20,7 @@ export class Replica {
   readonly #tenants = new Map<string, TenantReplica>();
   readonly #stopped = new AbortController();
   #polling: Promise<void> | undefined;
+  #cutOff = false;
 
   constructor(options: ReplicaOptions) {
     this.#options = options;
@@ -38,20 +39,29 @@ export class Replica {
     this.#polling = this.#poll();
   }
 
-  /** A tenant in memory; undefined when it is not known here (it may exist since a moment). */
+  /** The database could not be read when it last was: memory grows older until it can. */
+  get isCutOff(): boolean {
+    return this.#cutOff;
+  }
+
+  /** A tenant in memory; undefined when it is not known here (it may exist since a moment, and be on its way into memory). */
   find(tenant: string): TenantReplica | undefined {
-    return this.#tenants.get(tenant);
+    const replica = this.#tenants.get(tenant);
+    return replica?.position.revision === 0 ? undefined : replica;
   }
 
   /** A tenant as Postgres has it now or newer; undefined when there is none. One round trip, more only when memory is behind. */
   async findStrong(tenant: string): Promise<TenantReplica | undefined> {
     const { store, clock } = this.#options;
     const startedAtMs = clock.monotonicMs();
+    const known = this.#tenants.get(tenant)?.position.revision ?? 0;
     const head = await store.head(tenant);
     if (head === undefined) return undefined;
     const replica = this.adopt(tenant);
+    // Memory may pass the head while it is read. What was ahead of it before is of a history that the database has lost.
+    const lost = known > head.position.revision;
     if (replica.position.commitId === head.position.commitId) replica.markVerified(startedAtMs);
-    else if (replica.position.revision <= head.position.revision) await replica.catchUp();
+    else if (lost || replica.position.revision <= head.position.revision) await replica.catchUp();
     return replica;
   }
 
@@ -79,7 +89,9 @@ export class Replica {
     try {
       if (tenants === undefined) await this.#compareHeads();
       else await Promise.all(tenants.map((tenant) => this.adopt(tenant).catchUp()));
+      this.#cutOff = false;
     } catch (error) {
+      this.#cutOff = true;
       if (!this.#stopped.signal.aborted)
         logger.warn({ error }, 'cannot read the change log; serving what is in memory');
     }

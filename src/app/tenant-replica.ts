@@ -3,6 +3,7 @@ import type { Change, Position } from '../domain/change.ts';
 import { TenantState } from '../domain/tenant-view.ts';
 import type { ConfigurationStore, TenantSnapshot } from '../ports/configuration-store.ts';
 import { replicaLimits } from './limits.ts';
+import { readTransactions } from './read-transactions.ts';
 
 /** Told when a tenant's memory moved forward, or was replaced. */
 export type ReplicaListener = () => void;
@@ -92,21 +93,16 @@ export class TenantReplica {
       const startedAtMs = this.#monotonicMs();
       const known = this.position;
       // The change at the known position is read again: if it is another, this is another history (a restored database).
-      const page = await this.#store.changesFrom(
-        this.tenant,
-        Math.max(known.revision, 1),
-        replicaLimits.logPageChanges + 1,
-      );
+      const from = Math.max(known.revision, 1);
+      const page = await readTransactions(this.#store, this.tenant, { from, limit: replicaLimits.logPageChanges + 1 });
       const [first] = page;
       const sameHistory =
         known.revision === 0
           ? first?.revision === 1
           : first?.revision === known.revision && first.commitId === known.commitId;
       if (!sameHistory) return this.#reload(known);
-      const complete = page.length <= replicaLimits.logPageChanges;
-      this.advance(complete ? page : wholeTransactions(page));
-      if (complete) return this.markVerified(startedAtMs);
-      if (this.position.revision === known.revision) return this.#reload(known);
+      this.advance(page);
+      if (page.length <= replicaLimits.logPageChanges) return this.markVerified(startedAtMs);
     }
   }
 
@@ -124,13 +120,4 @@ export class TenantReplica {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** Leaves out the last transaction of a page that may have been cut in the middle of it. */
-function wholeTransactions(page: readonly Change[]): readonly Change[] {
-  const cutCommitId = page.at(-1)?.commitId;
-  return page.slice(
-    0,
-    page.findIndex((change) => change.commitId === cutCommitId),
-  );
 }

@@ -1,4 +1,4 @@
-import { withCommitTime, type Change, type Position } from '../domain/change.ts';
+import { subjectWithCommitTime, withCommitTime, type Change, type Position } from '../domain/change.ts';
 import { DomainError } from '../domain/domain-error.ts';
 import { TenantDraft } from '../domain/tenant-view.ts';
 import { stage, tenantNotFound } from '../domain/transaction.ts';
@@ -244,17 +244,15 @@ function dropAborted(group: readonly Pending[]): Pending[] {
 
 /** The answer to a transaction that is found in the log: the changes as committed, in the places where its plan had changes. */
 function committedResult(changes: readonly Change[], planned: WriteResult | undefined): WriteResult {
-  const revision = (changes.at(-1) as Change).commitRevision;
+  const { commitRevision: revision, commitTimeMs } = changes.at(-1) as Change;
   const committed = changes.map((change): WriteOutcome => ({ subject: change.subject, change }));
   if (planned?.outcomes.filter((outcome) => outcome.change !== undefined).length !== changes.length)
     return { revision, outcomes: committed };
   let next = 0;
-  return {
-    revision,
-    outcomes: planned.outcomes.map((outcome) =>
-      outcome.change === undefined ? outcome : (committed[next++] as WriteOutcome),
-    ),
-  };
+  const outcomes = planned.outcomes.map((outcome) =>
+    outcome.change === undefined ? outcome : (committed[next++] as WriteOutcome),
+  );
+  return timed({ revision, outcomes }, commitTimeMs);
 }
 
 function settleAll(verdicts: readonly Verdict[], commitTimeMs: number): void {
@@ -267,10 +265,10 @@ function settleAll(verdicts: readonly Verdict[], commitTimeMs: number): void {
 function timed({ revision, outcomes }: WriteResult, commitTimeMs: number): WriteResult {
   return {
     revision,
-    outcomes: outcomes.map((outcome) => {
-      if (outcome.change === undefined) return outcome;
-      const change = withCommitTime(outcome.change, commitTimeMs);
-      return { subject: change.subject, change };
+    outcomes: outcomes.map(({ subject, change: planned }) => {
+      const change = planned && withCommitTime(planned, commitTimeMs);
+      // What is unchanged may be so because a transaction before it in the same commit has made it what it is.
+      return { subject: change?.subject ?? subjectWithCommitTime(subject, commitTimeMs), change };
     }),
   };
 }

@@ -44,7 +44,10 @@ export function replyFor(request: WriteRequest, result: WriteResult): CommitRepl
   };
 }
 
+/** Of the change that made a resource what it is. */
 function revisionOf(subject: ChangeSubject): number {
+  // A tenant is made what it is by its creation, the first of its changes; `revision` is that of everything in it.
+  if (subject.kind === 'tenant') return 1;
   return subject.after?.revision ?? 0;
 }
 
@@ -78,18 +81,21 @@ export async function replay(
       });
     return changed
       ? { subject: change.subject, change }
-      : { subject: unchangedSubject(change.subject), change: undefined };
+      : { subject: unchangedSubject(change.subject, reply.revision), change: undefined };
   });
   return { revision: reply.revision, outcomes };
 }
 
-function unchangedSubject(subject: ChangeSubject): ChangeSubject {
+/** A resource as it was left when the tenant had reached a revision. */
+function unchangedSubject(subject: ChangeSubject, revision: number): ChangeSubject {
   switch (subject.kind) {
     case 'route':
       return { ...subject, before: subject.after };
     case 'traffic_policy':
       return { ...subject, before: subject.after };
-    case 'tenant':
-      return { ...subject, before: subject.after };
+    case 'tenant': {
+      const after = { ...subject.after, revision };
+      return { ...subject, before: after, after };
+    }
   }
 }

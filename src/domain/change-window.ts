@@ -35,13 +35,14 @@ export class ChangeWindow {
     return this.#base;
   }
 
-  /** Adds the next changes: whole transactions, following on `end` without a gap. */
+  /** Adds the next changes: whole transactions, following on `end` without a gap; all of them, or none when there is one. */
   append(changes: readonly Change[]): void {
-    for (const change of changes) {
-      if (change.revision !== this.end.revision + 1)
-        throw new Error(`change ${change.revision} does not follow ${this.end.revision}`);
-      this.#changes.push(change);
+    const { revision } = this.end;
+    for (const [index, change] of changes.entries()) {
+      if (change.revision !== revision + 1 + index)
+        throw new Error(`change ${change.revision} does not follow ${revision + index}`);
     }
+    for (const change of changes) this.#changes.push(change);
     this.#trim();
   }
 

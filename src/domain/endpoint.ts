@@ -13,10 +13,13 @@ export type Endpoint = {
   readonly labels: Readonly<Record<string, string>>;
 };
 
-const protocols: ReadonlySet<string> = new Set(['grpc:', 'grpcs:', 'http:', 'https:']);
+const schemes: ReadonlySet<string> = new Set(['grpc', 'grpcs', 'http', 'https']);
 // Host characters of RFC 3986 that are also sane in practice: DNS names, IPv4, and IPv6 in brackets.
 const hostnamePattern = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])$/;
-const urlShape = /^[a-z]+:\/\/[^/?#]+(?:\/[^?#\s]*)?$/;
+// A path has the characters of RFC 3986 only: what else there is (control characters, spaces, letters beyond ASCII) stands there
+// percent-encoded, because not every gRPC stack, log and terminal that gets the URL survives it as it is.
+const urlShape =
+  /^(?<scheme>[a-z]+):\/\/(?<authority>[^/?#]+)(?:\/(?:[-A-Za-z0-9._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?$/;
 
 /** Adds what is wrong with an endpoint's URL. The WHATWG parser alone is too kind: it mends what we want refused. */
 function validateUrl(violations: Violations, field: string, url: string): void {
@@ -24,12 +27,10 @@ function validateUrl(violations: Violations, field: string, url: string): void {
   if (url.length > limits.endpointUrlLengthMax)
     return violations.add(field, `is longer than ${limits.endpointUrlLengthMax} characters`);
   const wanted = 'must be grpc, grpcs, http or https with a host, such as grpc://cart.acme.internal:8443';
-  if (!urlShape.test(url) || !URL.canParse(url)) return violations.add(field, wanted);
-  const parsed = new URL(url);
-  if (!protocols.has(parsed.protocol)) return violations.add(field, wanted);
-  if (parsed.username !== '' || parsed.password !== '' || url.includes('@'))
-    return violations.add(field, 'must not hold a user or password');
-  const authority = url.slice(url.indexOf('://') + 3).split('/', 1)[0] ?? '';
+  const { scheme = '', authority = '' } = urlShape.exec(url)?.groups ?? {};
+  // As http whatever the scheme is: the parser looks into IPv4 numbers only there.
+  if (!schemes.has(scheme) || !URL.canParse(`http://${authority}`)) return violations.add(field, wanted);
+  if (authority.includes('@')) return violations.add(field, 'must not hold a user or password');
   const match = /^(?<host>\[[^\]]*\]|[^:]*)(?::(?<port>[0-9]*))?$/.exec(authority);
   const host = match?.groups?.['host'];
   if (host === undefined || !hostnamePattern.test(host) || host.includes('..')) return violations.add(field, wanted);
@@ -45,7 +46,6 @@ export function validateEndpoints(violations: Violations, field: string, endpoin
   if (endpoints.length > limits.endpointsPerRouteMax)
     return violations.add(field, `has more than ${limits.endpointsPerRouteMax} entries`);
   const seen = new Set<string>();
-  let weightTotal = 0;
   for (const [index, endpoint] of endpoints.entries()) {
     const path = `${field}[${index}]`;
     validateUrl(violations, `${path}.url`, endpoint.url);
@@ -55,7 +55,7 @@ export function validateEndpoints(violations: Violations, field: string, endpoin
     violations.integer(`${path}.priority`, endpoint.priority, { min: 0, max: limits.endpointPriorityMax });
     violations.text(`${path}.zone`, endpoint.zone, limits.nameLengthMax);
     violations.labels(`${path}.labels`, endpoint.labels);
-    weightTotal += endpoint.weight;
   }
-  if (weightTotal === 0) violations.add(field, 'needs at least one endpoint with a weight above 0');
+  if (!endpoints.some(({ weight }) => weight > 0))
+    violations.add(field, 'needs at least one endpoint with a weight above 0');
 }

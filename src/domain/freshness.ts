@@ -24,13 +24,14 @@ export type Freshness = {
   readonly stale: boolean;
 };
 
-export function stalenessExceeded(stalenessMs: number, stalenessMsMax: number): DomainError {
+export function stalenessExceeded(stalenessMs: number, stalenessMsMax: number, cause?: unknown): DomainError {
   return new DomainError(
     'STALENESS_EXCEEDED',
     `the answer may be ${Math.ceil(stalenessMs)} ms old, more than ${stalenessMsMax}`,
     {
       metadata: { staleness_ms: String(Math.ceil(stalenessMs)), max_staleness_ms: String(stalenessMsMax) },
       retryDelayMs: 1_000,
+      cause,
     },
   );
 }

@@ -27,6 +27,13 @@ export const limits = {
   attributeValueLengthMax: 1_024,
   pageSizeDefault: 100,
   pageSizeMax: 1_000,
+  /**
+   * Of an error's parts, in bytes. It travels in the trailers of a call, which C-core and Java refuse past 8 KiB (and grpc-js
+   * past 64 KiB): 2,560 of violations, 512 of message twice, and 4 × 256 of metadata are 4.6 KB, in base64 6.1 KB.
+   */
+  errorViolationsBytesMax: 2_560,
+  errorMessageBytesMax: 512,
+  errorValueBytesMax: 256,
   lookupsPerMessageMax: 1_000,
   watchFiltersMax: 1_000,
   progressIntervalMsMin: 100,

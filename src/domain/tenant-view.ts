@@ -87,7 +87,7 @@ export class TenantDraft implements TenantView {
     return this.#touched.get(`${service}/${environment}`) ?? this.#base.find(service, environment);
   }
 
-  apply({ subject }: Change): void {
+  apply({ subject, revision }: Change): void {
     switch (subject.kind) {
       case 'route':
         this.#touch(subject.after.key.service, subject.after.key.environment).routes.set(
@@ -102,6 +102,7 @@ export class TenantDraft implements TenantView {
         this.#tenant = subject.after;
         break;
     }
+    if (this.#tenant !== undefined) this.#tenant = { ...this.#tenant, revision };
   }
 
   /** Copies a group on its first write: a service has few versions, so this is small. */

@@ -54,13 +54,11 @@ function validateSplit(violations: Violations, field: string, split: readonly We
   if (split.length > limits.splitBranchesMax)
     return violations.add(field, `has more than ${limits.splitBranchesMax} branches`);
   const seen = new Set<string>();
-  let weightTotal = 0;
   for (const [index, branch] of split.entries()) {
     violations.version(`${field}[${index}].version`, branch.version);
     violations.integer(`${field}[${index}].weight`, branch.weight, { min: 0, max: limits.splitWeightMax });
     if (seen.has(branch.version)) violations.add(`${field}[${index}].version`, 'stands twice in this split');
     seen.add(branch.version);
-    weightTotal += branch.weight;
   }
-  if (split.length > 0 && weightTotal === 0) violations.add(field, 'has weights that sum to 0');
+  if (split.length > 0 && !split.some(({ weight }) => weight > 0)) violations.add(field, 'has weights that sum to 0');
 }

@@ -2,7 +2,7 @@ import type { Change, ChangeSubject } from './change.ts';
 import { DomainError } from './domain-error.ts';
 import { evaluate, type Mutation } from './mutation.ts';
 import { TenantDraft, type TenantView } from './tenant-view.ts';
-import { trafficPolicyName, versionsNamedBy } from './traffic-policy.ts';
+import { trafficPolicyName, versionsNamedBy, type TrafficPolicyKey } from './traffic-policy.ts';
 
 /** Mutations of one tenant that commit together or not at all. */
 export type Transaction = {
@@ -74,28 +74,33 @@ export function tenantNotFound(tenant: string): DomainError {
 
 /** Every version that a touched policy names has a route that is not deleted. */
 function assertPoliciesHold(draft: TenantDraft, changes: readonly Change[]): void {
-  const checked = new Set<string>();
+  // By service and environment: whether the policy itself was changed, or only routes that it may need.
+  const touched = new Map<string, { readonly key: TrafficPolicyKey; readonly policyChanged: boolean }>();
   for (const { subject } of changes) {
     if (subject.kind === 'tenant') continue;
     const key = subject.kind === 'route' ? subject.after.key : subject.key;
     const name = `${key.service}/${key.environment}`;
-    if (checked.has(name)) continue;
-    checked.add(name);
+    const policyChanged = subject.kind === 'traffic_policy' || touched.get(name)?.policyChanged === true;
+    touched.set(name, { key, policyChanged });
+  }
+  for (const { key, policyChanged } of touched.values()) {
     const group = draft.find(key.service, key.environment);
     if (group?.policy === undefined) continue;
     for (const version of versionsNamedBy(group.policy)) {
       const route = group.routes.get(version);
       if (route !== undefined && route.lifecycle.state !== 'DELETED') continue;
-      const policy = trafficPolicyName(group.policy.key);
-      throw subject.kind === 'route'
-        ? new DomainError('VERSION_IN_USE', `the traffic policy of ${policy} still names version ${version}`, {
-            metadata: { policy, version },
-          })
-        : new DomainError(
-            'VERSION_NOT_FOUND',
-            `the traffic policy of ${policy} names version ${version}, which has no route`,
-            { metadata: { policy, version } },
-          );
+      throw policyBroken(trafficPolicyName(group.policy.key), version, policyChanged);
     }
   }
+}
+
+function policyBroken(policy: string, version: string, policyChanged: boolean): DomainError {
+  const options = { metadata: { policy, version } };
+  return policyChanged
+    ? new DomainError(
+        'VERSION_NOT_FOUND',
+        `the traffic policy of ${policy} names version ${version}, which has no route`,
+        options,
+      )
+    : new DomainError('VERSION_IN_USE', `the traffic policy of ${policy} still names version ${version}`, options);
 }

@@ -38,9 +38,9 @@ export class Violations {
     }
   }
 
-  /** Free text. */
+  /** Free text, counted in characters (code points). */
   text(field: string, value: string, lengthMax: number): void {
-    if (value.length > lengthMax) this.add(field, `is longer than ${lengthMax} characters`);
+    if (isLonger(value, lengthMax)) this.add(field, `is longer than ${lengthMax} characters`);
     if (value.includes(replacementCharacter)) this.add(field, 'is not valid UTF-8, or holds U+FFFD');
     else if (controlCharacters.test(value)) this.add(field, 'holds control characters');
   }
@@ -70,4 +70,10 @@ export class Violations {
   assertNone(): void {
     if (this.#list.length > 0) throw invalidFields(this.#list);
   }
+}
+
+/** A character has one or two UTF-16 units, so most texts are decided by their length; only the rest are counted. */
+function isLonger(text: string, charactersMax: number): boolean {
+  if (text.length <= charactersMax) return false;
+  return text.length > 2 * charactersMax || [...text].length > charactersMax;
 }

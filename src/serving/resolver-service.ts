@@ -5,6 +5,7 @@ import type {
   ResolveResult,
 } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { ResolveResponse } from '../gen/trafficmanager/v1/resolver_service.ts';
+import { DomainError } from '../domain/domain-error.ts';
 import type { Consistency, Freshness } from '../domain/freshness.ts';
 import { limits } from '../domain/limits.ts';
 import type { Lookup, Resolution } from '../domain/resolve.ts';
@@ -48,9 +49,34 @@ export function resolverHandlers(resolver: Resolver): Handlers<typeof ResolverSe
     resolve: encode,
     batchResolve: async ({ requests }, context) => ({ results: await results(requests, context) }),
     streamResolve: async (messages, writer, context) => {
-      for await (const { requests } of messages) await writer.write({ results: await results(requests, context) });
+      for await (const { requests } of untilDraining(messages, context.draining))
+        await writer.write({ results: await results(requests, context) });
     },
   };
+}
+
+/** The messages of a stream until the server shuts down: those that were taken are answered, then the stream ends. */
+async function* untilDraining<Message>(
+  messages: AsyncIterable<Message>,
+  draining: AbortSignal,
+): AsyncGenerator<Message> {
+  const { promise: shutDown, reject } = Promise.withResolvers<never>();
+  const end = (): void =>
+    reject(new DomainError('SHUTTING_DOWN', 'the server is shutting down; ask again', { retryDelayMs: 0 }));
+  draining.addEventListener('abort', end, { once: true });
+  if (draining.aborted) end();
+  // Nobody may be waiting for a message when it fires.
+  shutDown.catch(() => {});
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([iterator.next(), shutDown]);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    draining.removeEventListener('abort', end);
+  }
 }
 
 function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consistency } {

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
-import { DomainError, type Reason } from '../domain/domain-error.ts';
+import { DomainError, type FieldViolation, type Reason } from '../domain/domain-error.ts';
+import { limits } from '../domain/limits.ts';
 import type { Status } from '../gen/google/rpc/status.ts';
 import { BadRequest, ErrorInfo, ResourceInfo, RetryInfo } from '../gen/google/rpc/status.ts';
 
@@ -51,12 +52,15 @@ export function isFault(error: DomainError): boolean {
   return error.reason === 'INTERNAL';
 }
 
-/** The google.rpc.Status of an error: one ErrorInfo, and what else applies. */
+/** The google.rpc.Status of an error: one ErrorInfo, and what else applies. What is too long for trailers is cut. */
 export function toStatus(error: DomainError, correlationId: string): Status {
-  const metadata = { ...error.metadata, ...(isFault(error) ? { correlation_id: correlationId } : {}) };
+  const values = { ...error.metadata, ...(isFault(error) ? { correlation_id: correlationId } : {}) };
+  const metadata = Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, shortened(value, limits.errorValueBytesMax)]),
+  );
   const details = [pack('ErrorInfo', ErrorInfo.encode({ reason: error.reason, domain: errorDomain, metadata }))];
   if (error.violations.length > 0)
-    details.push(pack('BadRequest', BadRequest.encode({ fieldViolations: [...error.violations] })));
+    details.push(pack('BadRequest', BadRequest.encode({ fieldViolations: fitting(error.violations) })));
   if (error.retryDelayMs !== undefined) {
     const retryDelay = {
       seconds: BigInt(Math.floor(error.retryDelayMs / 1_000)),
@@ -79,8 +83,32 @@ export function toStatus(error: DomainError, correlationId: string): Status {
     );
   }
   const message = isFault(error) ? `${error.message} (correlation id ${correlationId})` : error.message;
-  return { code: codes[error.reason], message, details };
+  return { code: codes[error.reason], message: shortened(message, limits.errorMessageBytesMax), details };
 }
+
+/** The first violations, as many as trailers take, and how many more there are. */
+function fitting(violations: readonly FieldViolation[]): FieldViolation[] {
+  const kept: FieldViolation[] = [];
+  let bytes = 0;
+  for (const { field, description } of violations) {
+    const violation = { field: shortened(field, limits.errorValueBytesMax), description };
+    bytes += Buffer.byteLength(violation.field) + Buffer.byteLength(description);
+    if (bytes > limits.errorViolationsBytesMax)
+      return [...kept, { field: '', description: `and ${violations.length - kept.length} more` }];
+    kept.push(violation);
+  }
+  return kept;
+}
+
+/** A text with its end cut off between two characters, and an ellipsis in its place, when it is too long. */
+function shortened(text: string, bytesMax: number): string {
+  if (Buffer.byteLength(text) <= bytesMax) return text;
+  // A UTF-16 unit makes at least one byte, so what counts is in the first `bytesMax` of them.
+  const bytes = Buffer.from(text.slice(0, bytesMax)).subarray(0, bytesMax - ellipsis.length);
+  return new TextDecoder().decode(bytes, { stream: true }) + ellipsis;
+}
+
+const ellipsis = '...';
 
 function pack(name: string, writer: { finish(): Uint8Array<ArrayBuffer> }): { typeUrl: string; value: Buffer } {
   return { typeUrl: `type.googleapis.com/google.rpc.${name}`, value: Buffer.from(writer.finish()) };

@@ -85,6 +85,7 @@ describe('the import table', () => {
     main: 'src/main.ts',
     config: 'src/config.ts',
     'control-plane': 'src/control-plane.ts',
+    'sidecar-root': 'sidecar/sidecar.ts',
   };
   const pathOf = (name: string): string =>
     paths[name] ?? (/^(sidecar|deploy|test)/.test(name) ? `${name}/x.ts` : `src/${name}/x.ts`);
@@ -126,6 +127,8 @@ describe('the import table', () => {
     ['src/app/x.ts', 'sidecar/lookup/x.ts'],
     ['sidecar/lookup/x.ts', 'src/control-plane.ts'],
     ['src/app/x.ts', 'src/control-plane.ts'],
+    ['sidecar/lookup/x.ts', 'sidecar/sidecar.ts'],
+    ['deploy/embedded/x.ts', 'sidecar/sidecar.ts'],
     ['src/serving/x.ts', 'src/app/x.ts'],
     ['test/e2e/x.ts', 'src/main.ts'],
   ])('refuses %s -> %s, whatever becomes of the rows', (from, to) => {

@@ -26,8 +26,14 @@ const outside = ['cli', 'client', 'platform', 'gen', 'domain'];
 export const layers: readonly Layer[] = [
   // Composition roots: they see everything, and nobody sees them.
   { name: 'main', files: /^(.*\/)?main\.ts$/, imports: ['*'], packages: ['*'] },
-  // What main.ts starts, apart from it so that a test can start it too: only they may import it.
+  // What main.ts starts, apart from it so that a test can start it too: only they may import it (decision 0003).
   { name: 'control-plane', files: /^src\/control-plane\.ts$/, imports: ['*'], packages: ['node:*', ...grpc] },
+  {
+    name: 'sidecar-root',
+    files: /^sidecar\/sidecar\.ts$/,
+    imports: [...shared, 'sidecar'],
+    packages: ['node:*', ...grpc, 'nats'],
+  },
 
   // What everybody shares. `domain` is pure: no packages, not even `node:`.
   { name: 'gen', files: /^src\/gen\//, imports: [], packages: ['@bufbuild/protobuf*', ...grpc] },
@@ -40,7 +46,7 @@ export const layers: readonly Layer[] = [
     packages: ['node:*', ...grpc, '@grpc/proto-loader', '@grpc/reflection', 'grpc-health-check', 'lru-cache', 'pino'],
   },
 
-  // The services that control plane and sidecar serve alike, over whatever answers.
+  // The services that control plane and sidecar serve alike, over whatever answers (decision 0003).
   { name: 'serving', files: /^src\/serving\//, imports: ['domain', 'wire', 'platform', 'gen'], packages: grpc },
 
   // The control plane: use cases over ports, edges around them.
@@ -49,7 +55,7 @@ export const layers: readonly Layer[] = [
   ...['grpc', 'xds', 'http'].map((edge) => ({
     name: `inbound/${edge}`,
     files: new RegExp(`^src/inbound/${edge}/`),
-    imports: ['domain', 'ports', 'app', 'platform', 'wire', 'gen'],
+    imports: ['domain', 'ports', 'app', 'serving', 'platform', 'wire', 'gen'],
     packages: ['node:*', ...grpc],
   })),
   {

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TenantState } from '../../src/domain/tenant-view.ts';
 import type { ConfigurationStore, RouteFilter, TenantSnapshot } from '../../src/ports/configuration-store.ts';
-import { createRoute, exampleEndpoint, exampleKey, moveRoute, setDefaultVersion } from '../fakes/example-configuration.ts';
+import {
+  createRoute,
+  exampleEndpoint,
+  exampleKey,
+  moveRoute,
+  setDefaultVersion,
+} from '../fakes/example-configuration.ts';
 import type { OpenedStores } from './configuration-store.contract.ts';
 import { TenantHistory } from './tenant-history.ts';
 
@@ -37,7 +43,9 @@ export function describeReads(name: string, open: () => Promise<OpenedStores>): 
         await history.commit(keys.map((each) => createRoute(each)));
         await history.commit([setDefaultVersion(key, 'v2')], [{ kind: 'delete_route', key, etag: '' }]);
         await history.commit([moveRoute({ ...key, version: 'V2' }, 'http://10.0.0.1/path')]);
-        await history.commit([{ kind: 'set_route_state', key: { ...key, version: 'V2' }, state: 'INACTIVE', etag: '' }]);
+        await history.commit([
+          { kind: 'set_route_state', key: { ...key, version: 'V2' }, state: 'INACTIVE', etag: '' },
+        ]);
         await history.commit([{ kind: 'delete_route', key: { ...key, version: 'V2' }, etag: '' }]);
         await history.commit([{ kind: 'undelete_route', key, etag: '' }]);
       }
@@ -97,7 +105,11 @@ export function describeReads(name: string, open: () => Promise<OpenedStores>): 
         { kind: 'delete_route', key: at('shop', 'production', 'v1'), etag: '' },
       ]);
       const all = { tenant, service: '', environment: '', states: ['ACTIVE', 'INACTIVE', 'DELETED'] } as const;
-      expect(await listed({ tenant, ...live })).toEqual(['cart/production/v1', 'cart/production/v2', 'cart/staging/v1']);
+      expect(await listed({ tenant, ...live })).toEqual([
+        'cart/production/v1',
+        'cart/production/v2',
+        'cart/staging/v1',
+      ]);
       expect(await listed({ ...all, service: 'shop' })).toEqual(['shop/production/v1']);
       expect(await listed({ ...all, environment: 'staging' })).toEqual(['cart/staging/v1']);
       expect(await listed({ ...all, states: ['INACTIVE'] })).toEqual(['cart/production/v2']);
@@ -115,7 +127,8 @@ export function describeReads(name: string, open: () => Promise<OpenedStores>): 
     test('tenants are listed in the bytewise order of their names, after a name', async () => {
       const names = ['list-b', 'list-a-b', 'list-ab', 'list-a', 'list-a0'];
       await Promise.all(names.map(newTenant));
-      const found = async (after: string, limit: number) => (await other.listTenants(after, limit)).map((each) => each.tenant);
+      const found = async (after: string, limit: number) =>
+        (await other.listTenants(after, limit)).map((each) => each.tenant);
       expect(await found('list-', 5)).toEqual(['list-a', 'list-a-b', 'list-a0', 'list-ab', 'list-b']);
       expect(await found('list-a-b', 2)).toEqual(['list-a0', 'list-ab']);
       expect(await found('zzzz', 2)).toEqual([]);
@@ -188,7 +201,8 @@ function sortedSnapshot(snapshot: TenantSnapshot): TenantSnapshot {
 }
 
 function sortedContent<Lists extends Pick<TenantSnapshot, 'routes' | 'policies'>>(lists: Lists): Lists {
-  const byRevision = (left: { revision: number }, right: { revision: number }): number => left.revision - right.revision;
+  const byRevision = (left: { revision: number }, right: { revision: number }): number =>
+    left.revision - right.revision;
   return { ...lists, routes: lists.routes.toSorted(byRevision), policies: lists.policies.toSorted(byRevision) };
 }
 

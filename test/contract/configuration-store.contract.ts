@@ -106,7 +106,9 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
             (rival % 2 === 0 ? store : other).commit({ tenant, expected, changes, replies: [] }),
           ),
         );
-        const winners = outcomes.flatMap((outcome, rival) => (outcome.kind === 'committed' ? [{ outcome, rival }] : []));
+        const winners = outcomes.flatMap((outcome, rival) =>
+          outcome.kind === 'committed' ? [{ outcome, rival }] : [],
+        );
         expect(winners).toHaveLength(1);
         for (const { outcome, rival } of winners) history.accept(rivals[rival] ?? [], outcome);
       }
@@ -115,7 +117,7 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
       expect(log.map((change) => change.revision)).toEqual(log.map((_, index) => index + 1));
     });
 
-    test('tenants do not stand in each other\'s way', async () => {
+    test("tenants do not stand in each other's way", async () => {
       const histories = await Promise.all([newTenant(), newTenant(), newTenant(), newTenant()]);
       await Promise.all(
         histories.map(async (history) => {
@@ -188,7 +190,9 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
       // And a later one on a position that is none is refused, reply and all.
       const stale = { revision: 1, commitId: 'not-the-head' };
       const late = { ...reply, requestId: 'late' };
-      expect(await store.commit({ tenant, expected: stale, changes: [], replies: [late] })).toEqual({ kind: 'conflict' });
+      expect(await store.commit({ tenant, expected: stale, changes: [], replies: [late] })).toEqual({
+        kind: 'conflict',
+      });
       expect(await other.replies(tenant, ['late'])).toEqual([]);
     });
 

@@ -5,7 +5,11 @@ import { migrate } from '../../src/outbound/postgres/migrate.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
 describe('migrate', () => {
-  async function connect(owner: AsyncDisposableStack, { url }: TestDatabase, statementTimeoutMs = 30_000): Promise<Client> {
+  async function connect(
+    owner: AsyncDisposableStack,
+    { url }: TestDatabase,
+    statementTimeoutMs = 30_000,
+  ): Promise<Client> {
     const options = { url, poolSize: 2, statementTimeoutMs, responseTimeoutMs: 30_000, onIdleError: () => {} };
     const client = owner.use(new Database(options)).dedicatedClient();
     await client.connect();

@@ -34,7 +34,10 @@ describe('the Postgres store', () => {
 
   async function tenantWithRoute(tenant: string): Promise<TenantHistory> {
     const history = await new TenantHistory(store, tenant).begin();
-    await history.commit([createRoute(exampleKey('v1', { tenant })), setDefaultVersion(exampleKey('v1', { tenant }), 'v1')]);
+    await history.commit([
+      createRoute(exampleKey('v1', { tenant })),
+      setDefaultVersion(exampleKey('v1', { tenant }), 'v1'),
+    ]);
     return history;
   }
 
@@ -42,7 +45,11 @@ describe('the Postgres store', () => {
     const history = await tenantWithRoute('conflict');
     const { tenant } = history;
     const key = exampleKey('v1', { tenant });
-    const changes = history.stage([moveRoute(key, 'grpc://moved'), createRoute({ ...key, version: 'v2' }), setDefaultVersion(key, 'v2')]);
+    const changes = history.stage([
+      moveRoute(key, 'grpc://moved'),
+      createRoute({ ...key, version: 'v2' }),
+      setDefaultVersion(key, 'v2'),
+    ]);
     const replies = [{ requestId: 'r', fingerprint: 'f', revision: 6, outcomes: [] }];
     const before = await everyRow();
     expect(Object.keys(before)).toEqual(
@@ -56,7 +63,10 @@ describe('the Postgres store', () => {
   test('a commit that the database refuses half-way writes no row in any table', async () => {
     const history = await tenantWithRoute('refused');
     const { tenant } = history;
-    const [good, bad] = history.stage([createRoute(exampleKey('v2', { tenant })), createRoute(exampleKey('v3', { tenant }))]);
+    const [good, bad] = history.stage([
+      createRoute(exampleKey('v2', { tenant })),
+      createRoute(exampleKey('v3', { tenant })),
+    ]);
     if (good === undefined || bad?.subject.kind !== 'route') throw new Error('two routes are staged');
     const broken = { ...bad.subject.after, lifecycle: { state: 'LOST' } } as unknown as typeof bad.subject.after;
     const changes: Change[] = [good, { ...bad, subject: { ...bad.subject, after: broken } }];
@@ -88,7 +98,10 @@ describe('the Postgres store', () => {
     const reply = { requestId: 'again', fingerprint: 'first', revision: 3, outcomes: [] };
     await store.commit({ tenant, expected: history.position, changes: [], replies: [reply] });
     const age = async (interval: string): Promise<unknown> =>
-      await client.query('UPDATE request_replies SET create_time = now() - $2::interval WHERE tenant = $1', [tenant, interval]);
+      await client.query('UPDATE request_replies SET create_time = now() - $2::interval WHERE tenant = $1', [
+        tenant,
+        interval,
+      ]);
     await age('23 hours 59 minutes');
     expect(await store.replies(tenant, ['again'])).toEqual([reply]);
     await age('24 hours 1 minute');

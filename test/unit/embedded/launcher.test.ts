@@ -9,8 +9,9 @@ import { readLastLines } from '../../../deploy/embedded/log-file.ts';
 import { watchParent } from '../../../deploy/embedded/parent-watch.ts';
 import { requireFreeSpace, writePrivateFile } from '../../../deploy/embedded/private-directory.ts';
 import { createProgress } from '../../../deploy/embedded/progress.ts';
-import { parseNobody } from '../../../deploy/embedded/run-as.ts';
+import { nameUser, parseNobody } from '../../../deploy/embedded/run-as.ts';
 import { chooseSocketPath } from '../../../deploy/embedded/socket-path.ts';
+import { describeProduct } from '../../../deploy/embedded/summary.ts';
 
 describe('the configuration', () => {
   const read = (environment: Record<string, string>) =>
@@ -26,6 +27,7 @@ describe('the configuration', () => {
       sidecarSocket: undefined,
       sidecarSource: 'grpc://127.0.0.1:7400',
       sidecarTenants: 'acme,globex,*',
+      drainMs: 5_000,
       exampleFile: '/project/deploy/examples/shop.yaml',
     });
   });
@@ -54,6 +56,8 @@ describe('the configuration', () => {
       exampleFile: 'my.yaml',
       environment,
     });
+    expect(read({ TM_SIDECAR_ADDRESS: 'off' }).sidecar).toBeUndefined();
+    expect(read({ TM_DRAIN_MS: '0' }).drainMs).toBe(0);
     expect(read({ TM_SIDECAR_SOURCE: 'nats://broker' }).sidecarSource).toBe('nats://broker');
   });
 
@@ -106,6 +110,13 @@ test('nobody is read from the accounts, and is never root', () => {
   expect(parseNobody(accounts)).toEqual({ uid: 99, gid: 98 });
   expect(parseNobody('nobody:x:0:0::/:\n')).toBeUndefined();
   expect(parseNobody('')).toBeUndefined();
+});
+
+test('a user without a name gets one where a program asks for it', async () => {
+  expect(await nameUser(() => true)).toEqual([]);
+  const words =
+    process.platform === 'linux' ? ['unshare', '--user', '--map-user=65534', '--map-group=65534', '--'] : [];
+  expect(await nameUser(() => false)).toEqual(words);
 });
 
 describe('the sidecar socket', () => {
@@ -162,4 +173,43 @@ test('a private file is whole and private whatever was there', async () => {
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   expect((await stat(file)).size).toBe('secret'.length);
   await rm(directory, { recursive: true });
+});
+
+describe('the summary', () => {
+  const summary = (environment: Record<string, string>) =>
+    describeProduct({
+      configuration: readConfiguration({ environment, projectDirectory: '/project', workingDirectory: '/work' }),
+      state: { path: '/state', logs: '/state/logs' },
+      socket: '/state/sidecar.sock',
+      database: { url: 'postgresql://u:secret@db/x', usage: 'db/x (DATABASE_URL)', part: undefined },
+      broker: undefined,
+      lookup: {
+        key: { tenant: 'acme', service: 'cart', environment: 'production' },
+        answer: '{\n  "route": {}\n}',
+        tookMs: 1.234,
+      },
+    });
+
+  test('shows a call to copy, its answer and every address, but no password', () => {
+    const text = summary({ TM_CONTROL_PLANE_ADDRESS: '0.0.0.0:7400' });
+    expect(text).toContain('  npm run cli -- resolve acme/cart/production\n');
+    expect(text).toContain(
+      `'{"key":{"tenant":"acme","service":"cart","environment":"production"}}' 127.0.0.1:7401 trafficmanager.v1.Resolver`,
+    );
+    expect(text).toContain('It answered in 1.2 ms:\n\n  {\n    "route": {}\n  }\n');
+    for (const place of ['127.0.0.1:7400', '127.0.0.1:7401', 'unix:/state/sidecar.sock', 'db/x', '/state/logs']) {
+      expect(text).toContain(place);
+    }
+    expect(text).not.toContain('secret');
+  });
+
+  test('names the sidecar where the CLI does not look by itself', () => {
+    expect(summary({ TM_SIDECAR_ADDRESS: '127.0.0.1:9' })).toContain(
+      'resolve acme/cart/production --sidecar 127.0.0.1:9\n',
+    );
+    const socketOnly = summary({ TM_SIDECAR_ADDRESS: 'off' });
+    expect(socketOnly).toContain('resolve acme/cart/production --sidecar unix:/state/sidecar.sock\n');
+    expect(socketOnly).toContain('-unix /state/sidecar.sock trafficmanager.v1');
+    expect(socketOnly).toContain('\nsidecar        unix:/state/sidecar.sock\n');
+  });
 });

@@ -24,15 +24,16 @@ test('a process is described by its program and its arguments, each whole', asyn
 });
 
 test('a process that has ended but was not waited for counts as gone', async () => {
-  // The shell becomes `sleep` without ever waiting for its child: a zombie.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
-  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
-  const zombie = Number(line.toString('utf8'));
-  expect(await waitUntilGone({ pid: zombie, started: (await describeProcess(zombie))?.started ?? '' }, 5_000)).toBe(
-    true,
-  );
-  expect(process.kill(zombie, 0)).toBe(true);
-  expect(await describeProcess(zombie)).toBeUndefined();
+  // The shell becomes `sleep`, which waits for no child: `cat` is a zombie once its input has ended.
+  const script = 'cat <&3 & echo $!; exec sleep 600';
+  const parent = spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] });
+  const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
+  const child = (await describeProcess(Number(line.toString('utf8'))))!;
+  while ((await describeProcess(parent.pid!))?.program !== 'sleep');
+  parent.stdio[3]!.destroy();
+  expect(await waitUntilGone(child, 5_000)).toBe(true);
+  expect(process.kill(child.pid, 0)).toBe(true);
+  expect(await describeProcess(child.pid)).toBeUndefined();
   const ended = once(parent, 'exit');
   parent.kill('SIGKILL');
   await ended;

@@ -1,0 +1,26 @@
+import type { ChangeSignal } from '../../src/ports/configuration-store.ts';
+
+type OnMoved = (tenants: readonly string[] | undefined) => void;
+
+/** Wake-ups between replicas of one process. Runs the port's contract suite, as the Postgres adapter does. */
+export class InMemoryChangeSignals {
+  readonly #listeners = new Set<OnMoved>();
+  /** Every announcement, for tests that look at them. */
+  readonly announced: string[] = [];
+
+  /** One replica's end. */
+  open(): ChangeSignal {
+    return {
+      subscribe: (onMoved) => {
+        this.#listeners.add(onMoved);
+        queueMicrotask(() => onMoved(undefined));
+      },
+      announce: (tenant) => {
+        this.announced.push(tenant);
+        queueMicrotask(() => {
+          for (const listener of this.#listeners) listener([tenant]);
+        });
+      },
+    };
+  }
+}

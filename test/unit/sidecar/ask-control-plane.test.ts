@@ -1,0 +1,178 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { controlPlaneGuard, sidecarLimits } from '../../../sidecar/limits.ts';
+import { createAskControlPlane } from '../../../sidecar/lookup/ask-control-plane.ts';
+import type { CallOptions } from '../../../src/client/call-options.ts';
+import type { TrafficManagerClient } from '../../../src/client/create-client.ts';
+import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
+import type { Reason } from '../../../src/domain/domain-error.ts';
+import type { Consistency } from '../../../src/domain/freshness.ts';
+import { ResolveResponse, type ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { encodeResolution } from '../../../src/wire/resolve-wire.ts';
+import { createRoute, exampleKey } from '../../fakes/example-configuration.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
+import { callContext } from '../../fakes/sidecar-call-context.ts';
+import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+
+// opossum takes no clock: the timers of the process are the fake ones here.
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const lookup = { ...exampleKey(), hashKey: 'user-1' };
+const strong: Consistency = { kind: 'strong' };
+
+function exampleAnswer(): ResolveResponse {
+  const history = new SidecarHistory('acme');
+  history.commit(createRoute(exampleKey()));
+  const [route] = history.snapshot().routes;
+  if (route === undefined) throw new Error('there is a route');
+  const freshness = { source: 'SNAPSHOT', revision: 2, stalenessMs: 3, stale: false } as const;
+  return ResolveResponse.decode(encodeResolution({ route, policy: undefined, reason: 'KEY' }, freshness));
+}
+
+type Call = { readonly request: Partial<ResolveRequest>; readonly options: CallOptions };
+
+/** Asks a control plane whose answers the test gives. */
+function start(answer: (call: Call) => Promise<ResolveResponse>) {
+  const clock = new FakeClock();
+  const calls: Call[] = [];
+  const resolve = async (request: Partial<ResolveRequest>, options: CallOptions = {}): Promise<ResolveResponse> => {
+    calls.push({ request, options });
+    return await answer({ request, options });
+  };
+  const client = { resolver: { resolve } } as unknown as Pick<TrafficManagerClient, 'resolver'>;
+  const ask = createAskControlPlane({ client, clock, logger: createLogger('sidecar', 'silent') });
+  return { ask, calls, clock };
+}
+
+function failing(code: TrafficManagerError['code'], reason = '', retryDelayMs?: number): () => Promise<never> {
+  return async () => {
+    throw new TrafficManagerError({ code, message: `it says ${reason}`, reason, metadata: { a: 'b' }, retryDelayMs });
+  };
+}
+
+async function reasonOf(asked: Promise<unknown>): Promise<unknown> {
+  return await asked.then(
+    () => 'answered',
+    (error: unknown) => (error as { reason?: unknown }).reason,
+  );
+}
+
+test('it asks for the same, for as long as the caller waits, less what the way back takes', async () => {
+  const { ask, calls, clock } = start(async () => exampleAnswer());
+  const context = callContext({ deadlineMs: clock.wallMs() + 1_000 });
+  const { resolution, freshness } = await ask(lookup, { kind: 'min_revision', revision: 7 }, context);
+  expect(resolution).toMatchObject({ reason: 'KEY', route: { key: exampleKey(), lifecycle: { state: 'ACTIVE' } } });
+  expect(freshness).toEqual({ source: 'CONTROL_PLANE', revision: 2, stalenessMs: 3, stale: false });
+  const { tenant, service, environment, version } = lookup;
+  const consistency = { requirement: { $case: 'minRevision', value: 7n } };
+  expect(calls[0]?.request).toEqual({
+    key: { tenant, service, environment, version },
+    hashKey: 'user-1',
+    consistency,
+  });
+  expect(calls[0]?.options).toEqual({
+    timeoutMs: 1_000 - sidecarLimits.answerReserveMs,
+    signal: context.signal,
+    correlationId: context.correlationId,
+  });
+});
+
+test.each([
+  [{ kind: 'eventual' }, undefined],
+  [{ kind: 'strong' }, { $case: 'strong', value: true }],
+  [
+    { kind: 'max_staleness', stalenessMsMax: 1_500.25 },
+    { $case: 'maxStaleness', value: { seconds: 1n, nanos: 500_250_000 } },
+  ],
+] as const)('%o goes on as it was asked', async (consistency, requirement) => {
+  const { ask, calls } = start(async () => exampleAnswer());
+  await ask(lookup, consistency, callContext());
+  expect(calls[0]?.request.consistency).toEqual(requirement && { requirement });
+  expect(calls[0]?.options.timeoutMs).toBe(controlPlaneGuard.timeoutMs);
+});
+
+test.each<[TrafficManagerError['code'], Reason]>([
+  ['NOT_FOUND', 'ROUTE_NOT_FOUND'],
+  ['NOT_FOUND', 'TENANT_NOT_FOUND'],
+  ['NOT_FOUND', 'ROUTE_INACTIVE'],
+  ['UNAVAILABLE', 'REVISION_NOT_REACHED'],
+  ['UNAVAILABLE', 'STALENESS_EXCEEDED'],
+])(
+  'an answer that is an error (%s, %s) is passed on, and is nothing against the control plane',
+  async (code, reason) => {
+    const { ask, calls } = start(failing(code, reason, 700));
+    for (let times = 0; times < 2 * controlPlaneGuard.volumeMin; times++) {
+      const error: unknown = await ask(lookup, strong, callContext()).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ reason, message: `it says ${reason}`, metadata: { a: 'b' }, retryDelayMs: 700 });
+    }
+    expect(calls).toHaveLength(2 * controlPlaneGuard.volumeMin);
+  },
+);
+
+test.each<[TrafficManagerError['code'], string]>([
+  ['UNAVAILABLE', ''],
+  ['UNAVAILABLE', 'SHUTTING_DOWN'],
+  ['UNAVAILABLE', 'DATABASE_UNAVAILABLE'],
+  ['DEADLINE_EXCEEDED', ''],
+  ['INTERNAL', 'INTERNAL'],
+  ['UNKNOWN', ''],
+])('%s (%s) speaks against the control plane: it is left alone for a time', async (code, reason) => {
+  const { ask, calls } = start(failing(code, reason));
+  const unavailable = { reason: 'CONTROL_PLANE_UNAVAILABLE', retryDelayMs: controlPlaneGuard.resetMs };
+  for (let times = 0; times < 2 * controlPlaneGuard.volumeMin; times++) {
+    await expect(ask(lookup, strong, callContext())).rejects.toMatchObject(unavailable);
+  }
+  expect(calls).toHaveLength(controlPlaneGuard.volumeMin);
+});
+
+test('a control plane that does not answer is given up, and is left alone', async () => {
+  const { ask, calls } = start(() => new Promise(() => {}));
+  const asked = Array.from({ length: controlPlaneGuard.volumeMin }, () => reasonOf(ask(lookup, strong, callContext())));
+  await vi.advanceTimersByTimeAsync(controlPlaneGuard.timeoutMs);
+  expect(new Set(await Promise.all(asked))).toEqual(new Set(['CONTROL_PLANE_UNAVAILABLE']));
+  expect(await reasonOf(ask(lookup, strong, callContext()))).toBe('CONTROL_PLANE_UNAVAILABLE');
+  expect(calls).toHaveLength(controlPlaneGuard.volumeMin);
+});
+
+test('callers that leave no time for an answer do not keep the others from asking', async () => {
+  const { ask, calls, clock } = start(failing('DEADLINE_EXCEEDED'));
+  const { answerReserveMs } = sidecarLimits;
+  const within = (patienceMs: number) => callContext({ deadlineMs: clock.wallMs() + answerReserveMs + patienceMs });
+  const impatient = within(controlPlaneGuard.fairTimeoutMs - 1);
+  for (let times = 0; times < 2 * controlPlaneGuard.volumeMin; times++) {
+    expect(await reasonOf(ask(lookup, strong, impatient))).toBe('CONTROL_PLANE_UNAVAILABLE');
+  }
+  expect(calls).toHaveLength(2 * controlPlaneGuard.volumeMin);
+  // Those that left enough do.
+  for (let times = 0; times < 3 * controlPlaneGuard.volumeMin; times++) {
+    await reasonOf(ask(lookup, strong, within(controlPlaneGuard.fairTimeoutMs)));
+  }
+  expect(calls.length).toBeLessThan(5 * controlPlaneGuard.volumeMin);
+});
+
+test('a whole batch is asked, in turns; what the waiting room does not hold is refused', async () => {
+  let underWay = 0;
+  let underWayMost = 0;
+  const { ask, calls } = start(async () => {
+    underWay += 1;
+    underWayMost = Math.max(underWayMost, underWay);
+    await Promise.resolve();
+    underWay -= 1;
+    return exampleAnswer();
+  });
+  const { concurrentMax, waitingMax } = controlPlaneGuard;
+  const batch = Array.from({ length: 1_000 }, () => reasonOf(ask(lookup, strong, callContext())));
+  expect(new Set(await Promise.all(batch))).toEqual(new Set(['answered']));
+  expect(underWayMost).toBe(concurrentMax);
+  const tooMany = Array.from({ length: concurrentMax + waitingMax + 3 }, () =>
+    reasonOf(ask(lookup, strong, callContext())),
+  );
+  const refused = (await Promise.all(tooMany)).filter((reason) => reason === 'OVERLOADED');
+  expect(refused).toHaveLength(3);
+  expect(calls).toHaveLength(1_000 + concurrentMax + waitingMax);
+});

@@ -1,0 +1,122 @@
+import { describe, expect, test } from 'vitest';
+import { readSidecarConfig } from '../../../sidecar/config.ts';
+import { SettingError } from '../../../src/platform/environment.ts';
+
+const defaults = {
+  address: '127.0.0.1:7401',
+  socketPath: undefined,
+  source: 'grpc://127.0.0.1:7400',
+  controlPlane: '127.0.0.1:7400',
+  scope: { tenants: [], onDemand: true },
+  memoryBytesMax: 64 * 1024 * 1024,
+  drainMs: 5_000,
+  logLevel: 'info',
+};
+
+test('without settings it follows the control plane of this machine, all tenants on demand', () => {
+  expect(readSidecarConfig({})).toEqual(defaults);
+  expect(readSidecarConfig({ TM_SIDECAR_ADDRESS: '', TM_SIDECAR_TENANTS: ' ' })).toEqual(defaults);
+});
+
+test('every setting has its effect', () => {
+  const variables = {
+    TM_SIDECAR_ADDRESS: '[::1]:9000',
+    TM_SIDECAR_SOCKET: '/run/sidecar.sock',
+    TM_SIDECAR_SOURCE: 'grpc://control.example:7000',
+    TM_SIDECAR_CONTROL_PLANE: 'other.example:7001',
+    TM_SIDECAR_TENANTS: 'acme, globex,acme',
+    TM_SIDECAR_MEMORY_MIB: '2',
+    TM_DRAIN_MS: '0',
+    TM_LOG_LEVEL: 'silent',
+  };
+  expect(readSidecarConfig(variables)).toEqual({
+    address: '[::1]:9000',
+    socketPath: '/run/sidecar.sock',
+    source: 'grpc://control.example:7000',
+    controlPlane: 'other.example:7001',
+    scope: { tenants: ['acme', 'globex'], onDemand: false },
+    memoryBytesMax: 2 * 1024 * 1024,
+    drainMs: 0,
+    logLevel: 'silent',
+  });
+});
+
+test('lookups go to the control plane of the source unless another is named', () => {
+  expect(readSidecarConfig({ TM_SIDECAR_SOURCE: 'grpc://control.example:7000' }).controlPlane).toBe(
+    'control.example:7000',
+  );
+  expect(readSidecarConfig({ TM_SIDECAR_SOURCE: 'grpc://[::1]:7000' }).controlPlane).toBe('[::1]:7000');
+});
+
+test('a star allows other tenants besides', () => {
+  expect(readSidecarConfig({ TM_SIDECAR_TENANTS: 'acme,*' }).scope).toEqual({ tenants: ['acme'], onDemand: true });
+  expect(readSidecarConfig({ TM_SIDECAR_TENANTS: '*' }).scope).toEqual({ tenants: [], onDemand: true });
+});
+
+test('off: no port, only the socket', () => {
+  const config = readSidecarConfig({ TM_SIDECAR_ADDRESS: 'off', TM_SIDECAR_SOCKET: '/run/sidecar.sock' });
+  expect(config).toMatchObject({ address: undefined, socketPath: '/run/sidecar.sock' });
+});
+
+describe('what cannot be used is refused in one line that names the variable', () => {
+  test.each<[string, string]>([
+    ['TM_SIDECAR_ADDRESS', '7401'],
+    ['TM_SIDECAR_ADDRESS', '127.0.0.1:70000'],
+    ['TM_SIDECAR_ADDRESS', 'off'],
+    ['TM_SIDECAR_SOCKET', `/run/${'x'.repeat(120)}.sock`],
+    ['TM_SIDECAR_SOURCE', 'nats://127.0.0.1:4222'],
+    ['TM_SIDECAR_SOURCE', 'http://127.0.0.1:7400'],
+    ['TM_SIDECAR_SOURCE', '127.0.0.1:7400'],
+    ['TM_SIDECAR_SOURCE', 'grpc://127.0.0.1'],
+    ['TM_SIDECAR_SOURCE', 'grpc://127.0.0.1:0'],
+    ['TM_SIDECAR_SOURCE', 'grpc://127.0.0.1:7400/tenants'],
+    ['TM_SIDECAR_SOURCE', 'grpc://user:password@127.0.0.1:7400'],
+    ['TM_SIDECAR_CONTROL_PLANE', 'grpc://127.0.0.1:7400'],
+    ['TM_SIDECAR_CONTROL_PLANE', '127.0.0.1'],
+    ['TM_SIDECAR_CONTROL_PLANE', '127.0.0.1:0'],
+    ['TM_SIDECAR_TENANTS', 'acme,,globex'],
+    ['TM_SIDECAR_TENANTS', 'Acme'],
+    ['TM_SIDECAR_TENANTS', 'a/b'],
+    ['TM_SIDECAR_MEMORY_MIB', '0'],
+    ['TM_SIDECAR_MEMORY_MIB', '65537'],
+    ['TM_SIDECAR_MEMORY_MIB', '1.5'],
+    ['TM_SIDECAR_MEMORY_MIB', '64MB'],
+    ['TM_DRAIN_MS', '-1'],
+    ['TM_DRAIN_MS', '600001'],
+    ['TM_LOG_LEVEL', 'verbose'],
+  ])('%s=%s', (name, value) => {
+    const line = messageOf({ [name]: value });
+    expect(line).toContain(name);
+    expect(line).not.toContain('\n');
+    expect(line).not.toContain('password');
+  });
+
+  // Nothing but loopback: there is no authentication here, and it answers for every tenant it holds.
+  test.each([
+    '0.0.0.0:7401',
+    '[::]:7401',
+    '10.0.0.7:7401',
+    'example.com:7401',
+    '127.0.0.1.example.com:7401',
+    'localhost.example.com:7401',
+  ])('TM_SIDECAR_ADDRESS=%s, because it is not loopback', (address) => {
+    expect(messageOf({ TM_SIDECAR_ADDRESS: address })).toMatch(/^TM_SIDECAR_ADDRESS=.* is not a loopback address/);
+  });
+
+  test.each(['127.0.0.1:7401', '127.8.9.10:1', 'localhost:7401', '[::1]:7401'])(
+    'TM_SIDECAR_ADDRESS=%s is loopback',
+    (address) => {
+      expect(readSidecarConfig({ TM_SIDECAR_ADDRESS: address }).address).toBe(address);
+    },
+  );
+});
+
+function messageOf(variables: NodeJS.ProcessEnv): string {
+  try {
+    readSidecarConfig(variables);
+  } catch (error) {
+    if (error instanceof SettingError) return error.message;
+    throw error;
+  }
+  throw new Error('it was taken');
+}

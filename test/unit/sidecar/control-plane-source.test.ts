@@ -1,0 +1,198 @@
+import { expect, test } from 'vitest';
+import { sidecarLimits } from '../../../sidecar/limits.ts';
+import type { HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
+import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
+import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
+import type { Change } from '../../../src/domain/change.ts';
+import type { WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
+import { changeToWire } from '../../../src/wire/change-wire.ts';
+import { routeToWire } from '../../../src/wire/route-wire.ts';
+import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
+import { createRoute, exampleKey, setDefaultVersion } from '../../fakes/example-configuration.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
+import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
+import { ScriptedWatch } from '../../fakes/sidecar-scripted-watch.ts';
+import { changeSourceContract } from './change-source.contract.ts';
+
+type Event = NonNullable<WatchResponse['event']>;
+
+function message({ revision, commitId }: SidecarHistory['position'], event: Event, stalenessMs = 0): WatchResponse {
+  return { revision: BigInt(revision), commitId, event, stalenessMs: BigInt(stalenessMs) };
+}
+
+function chunk({ position, routes, policies }: HeldSnapshot, last = true, stalenessMs = 0): WatchResponse {
+  const value = { routes: routes.map(routeToWire), trafficPolicies: policies.map(policyToWire), last };
+  return message(position, { $case: 'snapshotChunk', value }, stalenessMs);
+}
+
+function batch(position: SidecarHistory['position'], changes: readonly Change[], continued = false): WatchResponse {
+  return message(position, { $case: 'changeBatch', value: { changes: changes.map(changeToWire), continued } });
+}
+
+const progress: Event = { $case: 'progress', value: {} };
+
+function start() {
+  const scripted = new ScriptedWatch();
+  const clock = new FakeClock();
+  const source = new ControlPlaneSource(scripted, clock);
+  const snapshots: HeldSnapshot[] = [];
+  const changes: (readonly Change[])[] = [];
+  let confirmations = 0;
+  const sink: ChangeSink = {
+    snapshot: (snapshot) => void snapshots.push(snapshot),
+    changes: (each) => void changes.push(each),
+    confirmed: () => void (confirmations += 1),
+  };
+  return { scripted, clock, source, sink, snapshots, changes, confirmations: () => confirmations };
+}
+
+changeSourceContract('the Watch of a control plane', () => {
+  const scripted = new ScriptedWatch();
+  return {
+    source: new ControlPlaneSource(scripted, new FakeClock()),
+    play: async (count) => {
+      const stream = await scripted.stream(count);
+      const fail = (code: 'UNAVAILABLE' | 'OUT_OF_RANGE' | 'NOT_FOUND', reason: string): void =>
+        stream.end(new TrafficManagerError({ code, message: reason, reason }));
+      return {
+        snapshot: async (history, stalenessMs) => await stream.send(chunk(history.snapshot(), true, stalenessMs)),
+        changes: async (changes, stalenessMs) => {
+          const last = changes.at(-1);
+          if (last === undefined) throw new Error('changes to tell');
+          await stream.send({ ...batch(last, changes), stalenessMs: BigInt(stalenessMs) });
+        },
+        confirmed: async ({ position }, stalenessMs) => await stream.send(message(position, progress, stalenessMs)),
+        breakOff: () => fail('UNAVAILABLE', 'SHUTTING_DOWN'),
+        refuseResume: () => fail('OUT_OF_RANGE', 'REVISION_COMPACTED'),
+        sayNotFound: () => fail('NOT_FOUND', 'TENANT_NOT_FOUND'),
+      };
+    },
+  };
+});
+
+changeSourceContract('the scripted fake', () => {
+  const source = new SidecarScriptedSource();
+  return {
+    source,
+    play: async (count) => {
+      const following = await source.following(count);
+      return {
+        snapshot: async (history, stalenessMs) =>
+          following.tell((sink) => sink.snapshot(history.snapshot(), stalenessMs)),
+        changes: async (changes, stalenessMs) => following.tell((sink) => sink.changes(changes, stalenessMs)),
+        confirmed: async ({ position }, stalenessMs) => following.tell((sink) => sink.confirmed(position, stalenessMs)),
+        breakOff: () => following.end('disconnected'),
+        refuseResume: () => following.end('resume_refused'),
+        sayNotFound: () => following.end('tenant_not_found'),
+      };
+    },
+  };
+});
+
+test('it asks for a snapshot, or for what came after a position, and for progress often enough', async () => {
+  const { scripted, source, sink } = start();
+  const progressInterval = { seconds: 0n, nanos: 1_000_000_000 };
+  void source.follow('acme', undefined, sink, new AbortController().signal);
+  expect((await scripted.stream(1)).request).toEqual({
+    tenant: 'acme',
+    afterRevision: undefined,
+    afterCommitId: '',
+    progressInterval,
+  });
+  void source.follow('acme', { revision: 7, commitId: 'c7' }, sink, new AbortController().signal);
+  const second = await scripted.stream(2);
+  expect(second.request).toEqual({ tenant: 'acme', afterRevision: 7n, afterCommitId: 'c7', progressInterval });
+  expect(sidecarLimits.progressIntervalMs).toBe(1_000);
+  expect(sidecarLimits.silenceMsMax).toBeGreaterThan(3 * sidecarLimits.progressIntervalMs);
+});
+
+test('a snapshot counts once its last chunk is there, and the next one begins anew', async () => {
+  const { scripted, source, sink, snapshots } = start();
+  const history = new SidecarHistory('acme');
+  history.commit(createRoute(exampleKey('v1')), createRoute(exampleKey('v2')), setDefaultVersion(exampleKey(), 'v1'));
+  const { position, routes, policies } = history.snapshot();
+  void source.follow('acme', undefined, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  await stream.send(chunk({ position, routes: [], policies }, false));
+  await stream.send(chunk({ position, routes: routes.slice(0, 1), policies: [] }, false));
+  expect(snapshots).toEqual([]);
+  await stream.send(chunk({ position, routes: routes.slice(1), policies: [] }));
+  expect(snapshots).toEqual([{ position, routes, policies }]);
+  await stream.send(chunk({ position, routes: [], policies: [] }));
+  expect(snapshots[1]).toEqual({ position, routes: [], policies: [] });
+});
+
+test('a transaction in several messages is told as one', async () => {
+  const { scripted, source, sink, changes } = start();
+  const history = new SidecarHistory('acme');
+  const before = history.position;
+  const committed = history.commit(...['v1', 'v2', 'v3'].map((version) => createRoute(exampleKey(version))));
+  void source.follow('acme', before, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  await stream.send(batch(before, committed.slice(0, 1), true));
+  await stream.send(batch(before, committed.slice(1, 2), true));
+  expect(changes).toEqual([]);
+  await stream.send(batch(history.position, committed.slice(2)));
+  expect(changes).toEqual([committed]);
+});
+
+test('a source that ends without a reason is cut off, like one that fails', async () => {
+  const { scripted, source, sink } = start();
+  const following = source.follow('acme', undefined, sink, new AbortController().signal);
+  (await scripted.stream(1)).end();
+  expect(await following).toMatchObject({ kind: 'disconnected', error: new Error('the source ended the stream') });
+});
+
+test('an event that it does not know ends it: what it means must not be skipped', async () => {
+  const { scripted, source, sink } = start();
+  const following = source.follow('acme', undefined, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  await stream.send({ revision: 1n, commitId: 'c', event: undefined, stalenessMs: 0n });
+  expect(await following).toMatchObject({ kind: 'disconnected' });
+});
+
+test('a source that is silent for too long is taken for dead, and one that speaks in time is not', async () => {
+  const { scripted, source, sink, clock, confirmations } = start();
+  const history = new SidecarHistory('acme');
+  let ended = false;
+  const following = source.follow('acme', undefined, sink, new AbortController().signal).finally(() => {
+    ended = true;
+  });
+  const stream = await scripted.stream(1);
+  for (let count = 0; count < 5; count++) {
+    clock.advance(sidecarLimits.silenceMsMax - 1);
+    await stream.send(message(history.position, progress));
+  }
+  expect(confirmations()).toBe(5);
+  clock.advance(sidecarLimits.silenceMsMax - 1);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(ended).toBe(false);
+  clock.advance(1);
+  expect(await following).toEqual({
+    kind: 'disconnected',
+    error: new Error('the source was silent for more than 3500 ms'),
+  });
+});
+
+test('a source that never says a word is given up too', async () => {
+  const { source, sink, clock, scripted } = start();
+  const following = source.follow('acme', undefined, sink, new AbortController().signal);
+  await scripted.stream(1);
+  clock.advance(sidecarLimits.silenceMsMax);
+  expect(await following).toMatchObject({ kind: 'disconnected' });
+});
+
+test('nobody listens for silence once it has ended', async () => {
+  const { source, sink, clock, scripted } = start();
+  const following = source.follow('acme', undefined, sink, new AbortController().signal);
+  (await scripted.stream(1)).end();
+  await following;
+  let somebodySleeps = false;
+  void clock.untilSomebodySleeps().then(() => {
+    somebodySleeps = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(somebodySleeps).toBe(false);
+});

@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest';
+import { createGroup } from '../../../sidecar/snapshot/group.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
+import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+
+const keyOf = (service: string, tenant = 'acme') => exampleKey('v1', { service, tenant });
+
+function historyOf(tenant: string, services: readonly string[]): SidecarHistory {
+  const history = new SidecarHistory(tenant);
+  for (const service of services) history.commit(createRoute(keyOf(service, tenant)));
+  return history;
+}
+
+/** Room for so many groups of one example route each. */
+function roomFor(groups: number): number {
+  return groups * createGroup(historyOf('acme', ['a']).snapshot().routes, undefined, 1).bytes;
+}
+
+test('before its first snapshot a tenant knows nothing', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(2) }).tenant('acme');
+  expect(memory).toMatchObject({ tenant: undefined, isComplete: false, position: { revision: 0 } });
+});
+
+test('a snapshot that fits is complete, and so is the next one that takes its place', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(3) });
+  const acme = memory.tenant('acme');
+  acme.replace(historyOf('acme', ['a', 'b', 'c']).snapshot());
+  expect(acme.isComplete).toBe(true);
+  // While both stand there is no room for all of the new one: the old one must not push it out.
+  acme.replace(historyOf('acme', ['d', 'e', 'a']).snapshot());
+  expect(acme.isComplete).toBe(true);
+  const held = [...acme.all()].map(({ routes }) => routes.get('v1')?.key.service);
+  expect(new Set(held)).toEqual(new Set(['a', 'd', 'e']));
+  expect(acme.find('b', 'production')).toBeUndefined();
+  expect(memory.bytes).toBe(roomFor(3));
+});
+
+test('what does not fit is unknown, not absent', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(2) });
+  const acme = memory.tenant('acme');
+  acme.replace(historyOf('acme', ['a', 'b', 'c']).snapshot());
+  expect(acme.isComplete).toBe(false);
+  expect([...acme.all()]).toHaveLength(2);
+});
+
+test('the group that was asked for last is the last to go', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(2) });
+  memory.tenant('acme').replace(historyOf('acme', ['a', 'b']).snapshot());
+  memory.tenant('acme').find('a', 'production');
+  memory.tenant('globex').replace(historyOf('globex', ['c']).snapshot());
+  expect(memory.tenant('globex').isComplete).toBe(true);
+  expect(memory.tenant('acme').isComplete).toBe(false);
+  expect(memory.tenant('acme').find('a', 'production')).toBeDefined();
+  expect(memory.tenant('acme').find('b', 'production')).toBeUndefined();
+});
+
+test('one change does not make a whole of a group that was dropped', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(1) });
+  const history = historyOf('acme', ['a', 'b']);
+  const acme = memory.tenant('acme');
+  acme.replace(history.snapshot());
+  const dropped = ['a', 'b'].find((service) => acme.find(service, 'production') === undefined) ?? '';
+  acme.advance(history.commit(createRoute(exampleKey('v2', { service: dropped }))));
+  expect(acme.find(dropped, 'production')).toBeUndefined();
+  expect(acme.position).toMatchObject(history.position);
+});
+
+test('a group larger than the whole memory is unknown, also when it grows to that', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(1) });
+  const history = historyOf('acme', ['a']);
+  const acme = memory.tenant('acme');
+  acme.replace(history.snapshot());
+  acme.advance(history.commit(moveRoute(keyOf('a'), `grpc://host/${'p'.repeat(2_000)}`)));
+  expect(acme).toMatchObject({ isComplete: false, position: history.position });
+  expect(acme.find('a', 'production')).toBeUndefined();
+  expect(memory.bytes).toBe(0);
+});
+
+test('changes that are here already are passed over, and a gap is refused before anything is taken', () => {
+  const history = historyOf('acme', ['a']);
+  const memory = new SnapshotMemory({ bytesMax: roomFor(5) }).tenant('acme');
+  memory.replace(history.snapshot());
+  const three = history.commit(moveRoute(keyOf('a'), 'grpc://third:1'));
+  const four = history.commit(moveRoute(keyOf('a'), 'grpc://fourth:1'));
+  const five = history.commit(moveRoute(keyOf('a'), 'grpc://fifth:1'));
+  memory.advance([...three, ...four]);
+  memory.advance([...three, ...four]);
+  expect(memory.position.revision).toBe(4);
+  const six = history.commit(moveRoute(keyOf('a'), 'grpc://sixth:1'));
+  const seven = history.commit(moveRoute(keyOf('a'), 'grpc://seventh:1'));
+  expect(() => memory.advance([...five, ...seven])).toThrow(/does not follow/);
+  expect(memory.position.revision).toBe(4);
+  memory.advance([...five, ...six, ...seven]);
+  expect(memory.find('a', 'production')?.routes.get('v1')?.endpoints[0]?.url).toBe('grpc://seventh:1');
+});
+
+test('listeners hear of a snapshot and of changes, once each, until they are disposed', () => {
+  const history = historyOf('acme', ['a']);
+  const memory = new SnapshotMemory({ bytesMax: roomFor(5) }).tenant('acme');
+  let heard = 0;
+  const subscription = memory.subscribe(() => (heard += 1));
+  memory.replace(history.snapshot());
+  memory.advance(history.commit(createRoute(keyOf('b')), createRoute(keyOf('c'))));
+  memory.advance([]);
+  expect(heard).toBe(2);
+  subscription[Symbol.dispose]();
+  memory.advance(history.commit(createRoute(keyOf('d'))));
+  expect(heard).toBe(2);
+});
+
+test('a tenant that is released is forgotten', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(5) });
+  memory.tenant('acme').replace(historyOf('acme', ['a']).snapshot());
+  memory.release('acme');
+  expect(memory.tenant('acme').tenant).toBeUndefined();
+  expect(memory.tenant('acme').find('a', 'production')).toBeUndefined();
+});
