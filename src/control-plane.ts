@@ -17,7 +17,7 @@ import { migrate } from './outbound/postgres/migrate.ts';
 import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
 import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
 import { systemClock as clock } from './platform/clock.ts';
-import { newCommitId, systemRandom as random } from './platform/random.ts';
+import { newId, systemRandom as random } from './platform/random.ts';
 import { createGrpcServer } from './platform/grpc/server.ts';
 import { bindService } from './platform/grpc/service.ts';
 import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
@@ -46,12 +46,12 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   );
   await applyMigrations(database, logger);
   const store = new PostgresConfigurationStore(database);
-  const signal = started.use(new PostgresChangeSignal({ database, clock, random, logger }));
+  const signal = started.use(new PostgresChangeSignal({ replicaId: newId(), database, clock, random, logger }));
   const replica = started.use(new Replica({ store, signal, clock, logger }));
   await replica.start();
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const write = createWrite(new Writer({ replica, store, signal, clock, random }), newCommitId);
+  const write = createWrite(new Writer({ replica, store, signal, clock, random }), newId);
   const options = serviceOptions({ logger, draining: grpc.draining });
   for (const { definition, implementation } of [
     bindService(RouteServiceService, routeHandlers({ write, store }), options),

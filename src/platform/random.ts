@@ -6,6 +6,6 @@ export type Random = () => number;
 export const systemRandom: Random = Math.random;
 
 /** A new id, 16 hexadecimal digits (64 random bits). */
-export function newCommitId(): string {
+export function newId(): string {
   return randomBytes(8).toString('hex');
 }

@@ -92,7 +92,7 @@ export interface ConfigurationStore {
 
 /** Wake-ups between replicas: hints that tenants have moved, so that polling can be slow. They may be lost. */
 export interface ChangeSignal {
-  /** Calls back with the tenants that moved on any replica; with undefined when hints may have been lost: look at all. */
+  /** Calls back with the tenants that moved on another replica; with undefined when hints may have been lost: look at all. */
   subscribe(onMoved: (tenants: readonly string[] | undefined) => void): void;
   /** Tells the other replicas. Coalesced: never waits, never rejects. */
   announce(tenant: string): void;

@@ -3,51 +3,52 @@ import type { Endpoint } from '../domain/endpoint.ts';
 import type { Route } from '../domain/route.ts';
 import type { TrafficPolicy } from '../domain/traffic-policy.ts';
 
-// How large resources get on the wire, without encoding them: never less than they do, and for ordinary ones hardly more.
-// A route may have 256 KiB, so counting routes or endpoints says nothing about bytes.
+// Upper bounds, in bytes, of what resources take on the wire, without encoding them. Counting routes or endpoints is not
+// enough: a URL may have 2 KB and a route 256 KiB, and a client that cannot take a message gets the same one again for ever.
 
 /** Numbers, times, tags and lengths of a resource or a change. */
 const fixedBytes = 100;
-/** A UTF-16 unit has 3 bytes at most, in UTF-8. */
-const bytesOfUnit = 3;
+/** The rest is ASCII; labels, zones and names for people may need up to 3 bytes for a UTF-16 unit. */
+const bytesPerUnit = 3;
 
-/** Upper bound, in bytes. */
 export function changeBytesAtMost({ tenant, commitId, actor, correlationId, subject }: Change): number {
-  const bytes = fixedBytes + textsBytes(tenant, commitId, actor, correlationId);
+  const bytes = fixedBytes + tenant.length + commitId.length + actor.length + correlationId.length;
   switch (subject.kind) {
     case 'route':
-      return bytes + routeBytesAtMost(subject.after) + (subject.before === undefined ? 0 : routeBytesAtMost(subject.before));
+      return bytes + routeBytesAtMost(subject.after) + (subject.before ? routeBytesAtMost(subject.before) : 0);
     case 'traffic_policy': {
-      const policies = [subject.before, subject.after].filter((policy) => policy !== undefined);
-      return policies.reduce((sum, policy) => sum + policyBytesAtMost(policy), bytes + fixedBytes * bytesOfUnit);
+      const { key, before, after } = subject;
+      const keyBytes = fixedBytes + key.tenant.length + key.service.length + key.environment.length;
+      return bytes + keyBytes + (before ? policyBytesAtMost(before) : 0) + (after ? policyBytesAtMost(after) : 0);
     }
-    case 'tenant':
-      return bytes + 2 * (fixedBytes + textsBytes(tenant, subject.before?.displayName ?? '', subject.after.displayName));
+    case 'tenant': {
+      const names = subject.after.displayName.length + (subject.before?.displayName.length ?? 0);
+      return bytes + 2 * (fixedBytes + tenant.length) + names * bytesPerUnit;
+    }
   }
 }
 
-/** Upper bound, in bytes. */
 export function routeBytesAtMost({ key, endpoints, labels, etag, updatedBy }: Route): number {
-  const own = fixedBytes + textsBytes(key.tenant, key.service, key.environment, key.version, etag, updatedBy);
-  return endpoints.reduce((sum, endpoint) => sum + endpointBytes(endpoint), own + labelsBytes(labels));
+  const names = key.tenant.length + key.service.length + key.environment.length + key.version.length;
+  const own = fixedBytes + names + etag.length + updatedBy.length + labelsBytes(labels);
+  return endpoints.reduce((sum, endpoint) => sum + endpointBytes(endpoint), own);
 }
 
-/** Upper bound, in bytes. */
 export function policyBytesAtMost({ key, defaultVersion, split, etag, updatedBy }: TrafficPolicy): number {
-  const own = fixedBytes + textsBytes(key.tenant, key.service, key.environment, defaultVersion, etag, updatedBy);
-  return split.reduce((sum, { version }) => sum + 10 + textsBytes(version), own);
+  const names = key.tenant.length + key.service.length + key.environment.length + defaultVersion.length;
+  return split.reduce(
+    (sum, { version }) => sum + 16 + version.length,
+    fixedBytes + names + etag.length + updatedBy.length,
+  );
 }
 
 function endpointBytes({ url, zone, labels }: Endpoint): number {
-  return 24 + textsBytes(url, zone) + labelsBytes(labels);
+  return 24 + url.length + zone.length * bytesPerUnit + labelsBytes(labels);
 }
 
 function labelsBytes(labels: Readonly<Record<string, string>>): number {
-  let bytes = 0;
-  for (const name in labels) bytes += 12 + textsBytes(name, labels[name] ?? '');
-  return bytes;
-}
-
-function textsBytes(...texts: readonly string[]): number {
-  return texts.reduce((sum, text) => sum + text.length * bytesOfUnit, 0);
+  return Object.entries(labels).reduce(
+    (sum, [name, value]) => sum + 12 + (name.length + value.length) * bytesPerUnit,
+    0,
+  );
 }

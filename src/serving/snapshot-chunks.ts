@@ -4,6 +4,7 @@ import type { TrafficPolicy } from '../domain/traffic-policy.ts';
 import type { SnapshotChunk } from '../gen/trafficmanager/v1/watch_service.ts';
 import { routeToWire } from '../wire/route-wire.ts';
 import { policyToWire } from '../wire/traffic-policy-wire.ts';
+import { policyBytesAtMost, routeBytesAtMost } from './message-size.ts';
 import type { WatchScope } from './watch-scope.ts';
 
 /**
@@ -37,7 +38,7 @@ function* chunksOf(
   let bytes = 0;
   for (const policy of policies) {
     chunk.trafficPolicies.push(policyToWire(policy));
-    bytes += 200 + policy.split.length * 30;
+    bytes += policyBytesAtMost(policy);
     if (bytes >= chunkBytes) {
       yield chunk;
       chunk = { routes: [], trafficPolicies: [], last: false };
@@ -46,7 +47,7 @@ function* chunksOf(
   }
   for (const route of routes) {
     chunk.routes.push(routeToWire(route));
-    bytes += 200 + route.endpoints.length * 100;
+    bytes += routeBytesAtMost(route);
     if (bytes >= chunkBytes) {
       yield chunk;
       chunk = { routes: [], trafficPolicies: [], last: false };

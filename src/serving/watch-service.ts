@@ -8,6 +8,7 @@ import type { WatchRequest, WatchResponse, WatchServiceService } from '../gen/tr
 import type { Clock } from '../platform/clock.ts';
 import type { CallContext, Handlers, StreamWriter } from '../platform/grpc/handlers.ts';
 import { changeToWire } from '../wire/change-wire.ts';
+import { changeBytesAtMost } from './message-size.ts';
 import { milliseconds } from './resolver-service.ts';
 import { snapshotChunks } from './snapshot-chunks.ts';
 import { scopeOf, type WatchScope } from './watch-scope.ts';
@@ -172,12 +173,12 @@ async function follow(watch: Watch, window: ChangeWindow, from: Position): Promi
       sentAtMs = watch.clock.monotonicMs();
     }
     seen = step.position;
-    if (step.changes.length > 0) continue;
+    // Also between two steps: changes that the scope leaves out are silence to the watcher.
     const silentMs = watch.clock.monotonicMs() - sentAtMs;
     if (silentMs >= watch.progressIntervalMs) {
       await writer.write(message(tenant, seen, { $case: 'progress', value: {} }));
       sentAtMs = watch.clock.monotonicMs();
-    } else await bell.rung(watch, watch.progressIntervalMs - silentMs);
+    } else if (step.changes.length === 0) await bell.rung(watch, watch.progressIntervalMs - silentMs);
   }
 }
 
@@ -208,7 +209,7 @@ function* batches(
   let from = 0;
   let bytes = 0;
   for (const [index, change] of step.changes.entries()) {
-    bytes += approximateBytes(change);
+    bytes += changeBytesAtMost(change);
     const following = step.changes[index + 1];
     if (following === undefined || bytes < messageBytes) continue;
     const continued = following.commitId === change.commitId;
@@ -222,13 +223,6 @@ function* batches(
 
 function batch(tenant: WatchedTenant, resume: Position, changes: readonly Change[], continued: boolean): WatchResponse {
   return message(tenant, resume, { $case: 'changeBatch', value: { changes: changes.map(changeToWire), continued } });
-}
-
-/** Names, ids and times, and the endpoints twice (before and after). */
-function approximateBytes({ subject }: Change): number {
-  const endpoints =
-    subject.kind === 'route' ? subject.after.endpoints.length + (subject.before?.endpoints.length ?? 0) : 0;
-  return 400 + endpoints * 100;
 }
 
 function message(

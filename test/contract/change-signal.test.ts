@@ -1,6 +1,7 @@
 import { describe, expect, inject, test } from 'vitest';
 import { PostgresChangeSignal } from '../../src/outbound/postgres/postgres-change-signal.ts';
 import { systemClock } from '../../src/platform/clock.ts';
+import { newId } from '../../src/platform/random.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import type { ChangeSignal } from '../../src/ports/configuration-store.ts';
 import { InMemoryChangeSignals } from '../fakes/in-memory-change-signal.ts';
@@ -10,7 +11,13 @@ import { openTestDatabase, type OpenedDatabase } from './open-test-database.ts';
 function openSignal(owner: AsyncDisposableStack, database: OpenedDatabase): ChangeSignal {
   const logger = createLogger('control-plane', 'silent');
   // No delay before listening again: what is waited for is the event, not the time.
-  const options = { database: database.openDatabase(), clock: systemClock, random: () => 0, logger };
+  const options = {
+    replicaId: newId(),
+    database: database.openDatabase(),
+    clock: systemClock,
+    random: () => 0,
+    logger,
+  };
   return owner.use(new PostgresChangeSignal(options));
 }
 
@@ -34,8 +41,7 @@ describe('the change signal of Postgres', () => {
     await using owner = new AsyncDisposableStack();
     const database = owner.use(await openTestDatabase(inject('postgresUrl')));
     const client = await database.connect();
-    const signal = openSignal(owner, database);
-    const ear = new Ear(signal);
+    const ear = new Ear(openSignal(owner, database));
     await ear.until(({ heard }) => heard.length === 1);
     const { rows } = await client.query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'",
@@ -43,7 +49,7 @@ describe('the change signal of Postgres', () => {
     expect(rows).toHaveLength(1);
     await ear.until(({ heard }) => heard.length === 2);
     expect(ear.heard).toEqual([undefined, undefined]);
-    signal.announce('acme');
+    openSignal(owner, database).announce('acme');
     await ear.until(({ tenants }) => tenants.has('acme'));
   });
 

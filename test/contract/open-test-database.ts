@@ -39,3 +39,15 @@ export async function openTestDatabase(adminUrl: string): Promise<OpenedDatabase
     throw error;
   }
 }
+
+/** Every row of every table, by the names of the tables: to see that nothing was written. */
+export async function readEveryRow(client: Client): Promise<Record<string, unknown[]>> {
+  const { rows: tables } = await client.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename`,
+  );
+  const contents: Record<string, unknown[]> = {};
+  for (const { name } of tables) {
+    contents[name] = (await client.query<object>(`SELECT * FROM ${name} t ORDER BY t::text`)).rows;
+  }
+  return contents;
+}

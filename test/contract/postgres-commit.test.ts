@@ -4,7 +4,7 @@ import type { Change } from '../../src/domain/change.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
 import type { ConfigurationStore } from '../../src/ports/configuration-store.ts';
 import { createRoute, exampleKey, moveRoute, setDefaultVersion } from '../fakes/example-configuration.ts';
-import { openTestDatabase, type OpenedDatabase } from './open-test-database.ts';
+import { openTestDatabase, readEveryRow, type OpenedDatabase } from './open-test-database.ts';
 import { TenantHistory } from './tenant-history.ts';
 
 /** What the Postgres store keeps beside what its port answers, and how its failures read. */
@@ -19,18 +19,6 @@ describe('the Postgres store', () => {
     client = await database.connect();
   });
   afterAll(async () => await database[Symbol.asyncDispose]());
-
-  /** Every row of every table. */
-  async function everyRow(): Promise<Record<string, unknown[]>> {
-    const { rows: tables } = await client.query<{ name: string }>(
-      `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename`,
-    );
-    const contents: Record<string, unknown[]> = {};
-    for (const { name } of tables) {
-      contents[name] = (await client.query<object>(`SELECT * FROM ${name} t ORDER BY t::text`)).rows;
-    }
-    return contents;
-  }
 
   async function tenantWithRoute(tenant: string): Promise<TenantHistory> {
     const history = await new TenantHistory(store, tenant).begin();
@@ -51,13 +39,13 @@ describe('the Postgres store', () => {
       setDefaultVersion(key, 'v2'),
     ]);
     const replies = [{ requestId: 'r', fingerprint: 'f', revision: 6, outcomes: [] }];
-    const before = await everyRow();
+    const before = await readEveryRow(client);
     expect(Object.keys(before)).toEqual(
       expect.arrayContaining(['changes', 'outbox', 'request_replies', 'routes', 'tenants', 'traffic_policies']),
     );
     const expected = { ...history.position, commitId: 'somebody-else' };
     expect(await store.commit({ tenant, expected, changes, replies })).toEqual({ kind: 'conflict' });
-    expect(await everyRow()).toEqual(before);
+    expect(await readEveryRow(client)).toEqual(before);
   });
 
   test('a commit that the database refuses half-way writes no row in any table', async () => {
@@ -70,10 +58,10 @@ describe('the Postgres store', () => {
     if (good === undefined || bad?.subject.kind !== 'route') throw new Error('two routes are staged');
     const broken = { ...bad.subject.after, lifecycle: { state: 'LOST' } } as unknown as typeof bad.subject.after;
     const changes: Change[] = [good, { ...bad, subject: { ...bad.subject, after: broken } }];
-    const before = await everyRow();
+    const before = await readEveryRow(client);
     const commit = store.commit({ tenant, expected: history.position, changes, replies: [] });
     await expect(commit).rejects.toMatchObject({ name: 'DomainError', reason: 'INTERNAL' });
-    expect(await everyRow()).toEqual(before);
+    expect(await readEveryRow(client)).toEqual(before);
   });
 
   test('every change leaves its revision in the outbox, in the same commit', async () => {
@@ -85,10 +73,10 @@ describe('the Postgres store', () => {
   test.for(['UPDATE changes SET actor = actor', 'DELETE FROM changes', 'TRUNCATE changes'])(
     'the change log refuses %s',
     async (statement) => {
-      const before = (await everyRow())['changes'];
+      const before = (await readEveryRow(client))['changes'];
       expect(before).not.toEqual([]);
       await expect(client.query(statement)).rejects.toThrow('the change log is append-only');
-      expect((await everyRow())['changes']).toEqual(before);
+      expect((await readEveryRow(client))['changes']).toEqual(before);
     },
   );
 

@@ -10,15 +10,17 @@ export class InMemoryChangeSignals {
 
   /** One replica's end. */
   open(): ChangeSignal {
+    let own: OnMoved | undefined;
     return {
       subscribe: (onMoved) => {
+        own = onMoved;
         this.#listeners.add(onMoved);
         queueMicrotask(() => onMoved(undefined));
       },
       announce: (tenant) => {
         this.announced.push(tenant);
         queueMicrotask(() => {
-          for (const listener of this.#listeners) listener([tenant]);
+          for (const listener of this.#listeners) if (listener !== own) listener([tenant]);
         });
       },
     };

@@ -19,6 +19,9 @@ const text = fc
   .string({ unit: 'grapheme', maxLength: 40 })
   .filter((each) => each.isWellFormed() && !/[\u0000-\u001F\u007F\uFFFD]/.test(each));
 
+/** What an actor and a correlation id may be. */
+const printableAscii = fc.string({ unit: 'grapheme-ascii', maxLength: 40 });
+
 /** A key of its own right: `__proto__` does not survive the generated decoders, which see it as an assignment to the prototype. */
 const labelKey = fc
   .oneof(text, fc.constantFrom('constructor', 'toString', '1', '10', '2'))
@@ -39,7 +42,7 @@ const provenance = {
   etag: fc.stringMatching(/^[0-9a-f]{16}$/),
   createTimeMs: timeMs,
   updateTimeMs: timeMs,
-  updatedBy: text,
+  updatedBy: printableAscii,
 };
 
 export const routeKey: fc.Arbitrary<RouteKey> = fc.record({ tenant: name, service: name, environment: name, version });
@@ -92,8 +95,8 @@ export const change: fc.Arbitrary<Change> = fc.record({
   commitRevision: revision,
   commitId: fc.stringMatching(/^[0-9a-f]{16}$/),
   action: fc.constantFrom('CREATED', 'UPDATED', 'ACTIVATED', 'DEACTIVATED', 'DELETED', 'UNDELETED'),
-  actor: text,
-  correlationId: text,
+  actor: printableAscii,
+  correlationId: printableAscii,
   commitTimeMs: timeMs,
   subject,
 });

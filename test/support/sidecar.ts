@@ -42,7 +42,7 @@ export class ShiftedClock implements Clock {
 
 /** A sidecar in this process; disposing closes its clients and stops it. */
 export interface TestSidecar extends AsyncDisposable {
-  /** `127.0.0.1:port`. */
+  /** `127.0.0.1:port`; empty when it listens on none. */
   readonly address: string;
   /** `unix:/path`. */
   readonly socket: string;
@@ -94,7 +94,8 @@ export async function startTestSidecar(config: Partial<SidecarConfig> & { source
         { clock, random: () => 0.1 },
       ),
     );
-    const [address = '', socket = ''] = sidecar.addresses;
+    const socket = sidecar.addresses.find((each) => each.startsWith('unix:')) ?? '';
+    const address = sidecar.addresses.find((each) => each !== socket) ?? '';
     const client = owned.use(createClient({ address: socket, defaults: { timeoutMs: 10_000 } }));
     return {
       address,

@@ -6,10 +6,12 @@ import type { Logger } from '../../platform/logger.ts';
 import type { Database } from './database.ts';
 
 const channel = 'traffic_manager_changes';
-/** NOTIFY takes less than 8,000 bytes; tenant names have 63 at most, plus a comma: 100 × 64 = 6,400. */
+/** NOTIFY takes less than 8,000 bytes; tenant names have 63 at most, plus a comma, after our id: 100 × 64 + 17 = 6,417. */
 const tenantsPerNotification = 100;
 
 export type ChangeSignalOptions = {
+  /** Tells this replica's announcements from the others': of its own commits it knows. */
+  readonly replicaId: string;
   readonly database: Database;
   readonly clock: Clock;
   readonly random: () => number;
@@ -49,7 +51,7 @@ export class PostgresChangeSignal implements ChangeSignal {
       for (const tenant of batch) this.#pending.delete(tenant);
       try {
         await this.#options.database.query({ name: 'notify', text: `SELECT pg_notify('${channel}', $1)` }, [
-          batch.join(','),
+          `${this.#options.replicaId} ${batch.join(',')}`,
         ]);
       } catch (error) {
         this.#options.logger.warn({ error }, 'could not wake the other replicas; they poll');
@@ -59,7 +61,7 @@ export class PostgresChangeSignal implements ChangeSignal {
   }
 
   async #listen(onMoved: (tenants: readonly string[] | undefined) => void): Promise<void> {
-    const { clock, random, logger, database } = this.#options;
+    const { clock, random, logger, database, replicaId } = this.#options;
     for (let attempt = 0; !this.#stopped.signal.aborted; attempt++) {
       const client = database.dedicatedClient();
       const ended = new Promise<void>((resolve) => {
@@ -71,7 +73,10 @@ export class PostgresChangeSignal implements ChangeSignal {
       });
       try {
         await client.connect();
-        client.on('notification', (message) => onMoved(message.payload?.split(',')));
+        client.on('notification', (message) => {
+          const [from, tenants] = (message.payload ?? '').split(' ');
+          if (from !== replicaId) onMoved(tenants?.split(','));
+        });
         await client.query(`LISTEN ${channel}`);
         attempt = 0;
         onMoved(undefined);

@@ -1,5 +1,6 @@
-import { chmod, rm } from 'node:fs/promises';
+import { chmod, lstat, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
+import { dirname } from 'node:path';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
 
 /** A gRPC server that listens where it is told, and stops in order. */
@@ -81,8 +82,17 @@ function listenProblem(message: string): string {
   return message;
 }
 
-/** A socket file that a killed process left is removed; one that somebody answers on is not. */
+/** A socket file that a killed process left is removed; one that somebody answers on is not, and no other kind of file. */
 async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) {
+    // Binding would call it a matter of permissions.
+    const directory = await lstat(dirname(path)).catch(() => undefined);
+    if (directory === undefined) throw new ListenError(`cannot listen on unix:${path}: its directory does not exist`);
+    return;
+  }
+  if (!found.isSocket())
+    throw new ListenError(`cannot listen on unix:${path}: there is a file that is no socket; choose another path`);
   const answered = await new Promise<boolean>((resolve) => {
     const probe = createConnection(path);
     probe.on('connect', () => {

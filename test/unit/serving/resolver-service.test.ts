@@ -1,0 +1,236 @@
+import { Metadata } from '@grpc/grpc-js';
+import { describe, expect, test } from 'vitest';
+import { errorFromStatus } from '../../../src/client/index.ts';
+import { DomainError } from '../../../src/domain/domain-error.ts';
+import type { Consistency } from '../../../src/domain/freshness.ts';
+import type { Lookup } from '../../../src/domain/resolve.ts';
+import {
+  ResolveRequest,
+  ResolveResponse,
+  type StreamResolveRequest,
+  type StreamResolveResponse,
+} from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import type { CallContext } from '../../../src/platform/grpc/handlers.ts';
+import { resolverHandlers, type Resolver } from '../../../src/serving/resolver-service.ts';
+import { exampleChanges } from '../../fakes/example-changes.ts';
+import { exampleKey } from '../../fakes/example-configuration.ts';
+
+const [change] = exampleChanges(2, 1);
+if (change?.subject.kind !== 'route') throw new Error('a route');
+const route = change.subject.after;
+
+/** Finds every version but `missing`; `broken` fails as only a bug does. */
+class ScriptedResolver implements Resolver {
+  readonly asked: { readonly lookup: Lookup; readonly consistency: Consistency }[] = [];
+
+  async resolve(lookup: Lookup, consistency: Consistency) {
+    this.asked.push({ lookup, consistency });
+    if (lookup.version === 'missing')
+      throw new DomainError('ROUTE_NOT_FOUND', 'there is none', { metadata: { route: 'r' } });
+    if (lookup.version === 'broken') throw new TypeError('undefined is not a secret');
+    const resolution = { route: { ...route, key: lookup }, policy: undefined, reason: 'KEY' as const };
+    const freshness = { source: 'SNAPSHOT' as const, revision: 2, stalenessMs: 0.2, stale: false };
+    return await Promise.resolve({ resolution, freshness });
+  }
+}
+
+const requestOf = (fields: Partial<ResolveRequest>): ResolveRequest => ({
+  ...ResolveRequest.decode(new Uint8Array()),
+  key: exampleKey('v1'),
+  ...fields,
+});
+
+function contextOf(draining = new AbortController().signal): CallContext {
+  const signal = new AbortController().signal;
+  return { signal, draining, deadlineMs: undefined, correlationId: 'correlation-7', metadata: new Metadata() };
+}
+
+async function resolveWith(fields: Partial<ResolveRequest>, resolver = new ScriptedResolver()) {
+  const answer = await resolverHandlers(resolver).resolve(requestOf(fields), contextOf());
+  if (!(answer instanceof Uint8Array)) throw new Error('an encoded answer');
+  return { response: ResolveResponse.decode(answer), asked: resolver.asked[0] };
+}
+
+describe('Resolve', () => {
+  test('asks for what the request says', async () => {
+    const { response, asked } = await resolveWith({
+      hashKey: 'user-1',
+      attributes: { region: 'eu' },
+      method: 'shop.Cart/Add',
+    });
+    expect(asked).toEqual({ lookup: { ...exampleKey('v1'), hashKey: 'user-1' }, consistency: { kind: 'eventual' } });
+    expect(response.route?.key).toEqual(exampleKey('v1'));
+    expect(response.freshness?.stalenessMs).toBe(1n);
+  });
+
+  test.for([
+    ['nothing', undefined, { kind: 'eventual' }],
+    ['an empty requirement', { requirement: undefined }, { kind: 'eventual' }],
+    ['strong', { requirement: { $case: 'strong', value: true } }, { kind: 'strong' }],
+    ['not strong', { requirement: { $case: 'strong', value: false } }, { kind: 'eventual' }],
+    ['a revision', { requirement: { $case: 'minRevision', value: 7n } }, { kind: 'min_revision', revision: 7 }],
+    [
+      'half a millisecond',
+      { requirement: { $case: 'maxStaleness', value: { seconds: 0n, nanos: 500_000 } } },
+      { kind: 'max_staleness', stalenessMsMax: 0.5 },
+    ],
+    [
+      'two and a half seconds',
+      { requirement: { $case: 'maxStaleness', value: { seconds: 2n, nanos: 500_000_000 } } },
+      { kind: 'max_staleness', stalenessMsMax: 2_500 },
+    ],
+  ] as const)('takes as consistency: %s', async ([, consistency, expected]) => {
+    expect((await resolveWith({ consistency })).asked?.consistency).toEqual(expected);
+  });
+
+  const attributes = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 'v']));
+  const longest = {
+    hashKey: 'h'.repeat(256),
+    method: 'm'.repeat(256),
+    attributes: { ...attributes(63), ['k'.repeat(63)]: 'v'.repeat(1_024) },
+  };
+
+  test('takes what is as long as it may be', async () => {
+    expect((await resolveWith(longest)).response.route).toBeDefined();
+  });
+
+  test.for([
+    ['no key', { key: undefined }, ['key']],
+    [
+      'an empty key',
+      { key: exampleKey('', { tenant: '', service: '', environment: '' }) },
+      ['key.tenant', 'key.service', 'key.environment'],
+    ],
+    ['a version that is none', { key: exampleKey('v..1') }, ['key.version']],
+    ['a name that was not UTF-8', { key: exampleKey('v1', { service: 'ca\uFFFDrt' }) }, ['key.service']],
+    ['a hash key of 257 characters', { hashKey: 'h'.repeat(257) }, ['hash_key']],
+    ['a hash key that was not UTF-8', { hashKey: '\uFFFD' }, ['hash_key']],
+    ['a method of 257 characters', { method: 'm'.repeat(257) }, ['method']],
+    ['65 attributes', { attributes: attributes(65) }, ['attributes']],
+    ['an attribute without a name', { attributes: { '': 'v' } }, ['attributes[""]']],
+    ['an attribute with a long name', { attributes: { ['k'.repeat(64)]: 'v' } }, [`attributes["${'k'.repeat(64)}"]`]],
+    ['an attribute with a long value', { attributes: { k: 'v'.repeat(1_025) } }, ['attributes["k"]']],
+    ['no staleness at all', { consistency: maxStaleness(0n, 0) }, ['consistency.max_staleness']],
+    ['a negative staleness', { consistency: maxStaleness(-1n, 0) }, ['consistency.max_staleness']],
+    ['a revision below 0', { consistency: minRevision(-1n) }, ['consistency.min_revision']],
+    ['a revision beyond 2^53', { consistency: minRevision(2n ** 53n) }, ['consistency.min_revision']],
+  ] as const)('is refused with %s', async ([, fields, wrong]) => {
+    const resolver = new ScriptedResolver();
+    const error = await resolveWith(fields, resolver).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ reason: 'INVALID_FIELDS', violations: wrong.map((field) => ({ field })) });
+    expect(resolver.asked).toEqual([]);
+  });
+});
+
+function maxStaleness(seconds: bigint, nanos: number) {
+  return { requirement: { $case: 'maxStaleness' as const, value: { seconds, nanos } } };
+}
+
+function minRevision(value: bigint) {
+  return { requirement: { $case: 'minRevision' as const, value } };
+}
+
+describe('BatchResolve', () => {
+  const batch = async (requests: ResolveRequest[]) => {
+    const answer = await resolverHandlers(new ScriptedResolver()).batchResolve({ requests }, contextOf());
+    if (answer instanceof Uint8Array) throw new Error('a message');
+    return answer.results.map(({ result }) => {
+      if (result?.$case === 'error') return errorFromStatus(result.value);
+      return result?.value.route?.key?.version;
+    });
+  };
+
+  test('answers each lookup in its place; one failing does not fail the others', async () => {
+    const versions = ['v1', 'missing', 'v2', 'broken'];
+    const results = await batch([
+      ...versions.map((version) => requestOf({ key: exampleKey(version) })),
+      requestOf({ key: undefined }),
+    ]);
+    expect(results).toEqual([
+      'v1',
+      expect.objectContaining({ code: 'NOT_FOUND', reason: 'ROUTE_NOT_FOUND', metadata: { route: 'r' } }),
+      'v2',
+      expect.objectContaining({ code: 'INTERNAL', message: 'internal error (correlation id correlation-7)' }),
+      expect.objectContaining({
+        code: 'INVALID_ARGUMENT',
+        fieldViolations: [{ field: 'key', description: 'is required' }],
+      }),
+    ]);
+  });
+
+  test('takes 1 to 1,000 lookups', async () => {
+    const many = (count: number) => Array.from({ length: count }, () => requestOf({}));
+    expect(await batch(many(1_000))).toHaveLength(1_000);
+    for (const count of [0, 1_001]) {
+      await expect(batch(many(count))).rejects.toMatchObject({
+        reason: 'INVALID_FIELDS',
+        violations: [{ field: 'requests' }],
+      });
+    }
+  });
+});
+
+describe('StreamResolve', () => {
+  async function* messagesOf(...batches: string[][]): AsyncGenerator<StreamResolveRequest> {
+    for (const versions of batches) {
+      yield await Promise.resolve({ requests: versions.map((version) => requestOf({ key: exampleKey(version) })) });
+    }
+  }
+
+  function collect() {
+    const sent: (string | undefined)[][] = [];
+    const write = async (message: StreamResolveResponse | Uint8Array): Promise<void> => {
+      if (message instanceof Uint8Array) throw new Error('a message');
+      const versionOf = ({ result }: StreamResolveResponse['results'][number]) =>
+        result?.$case === 'response' ? result.value.route?.key?.version : result?.$case;
+      sent.push(message.results.map(versionOf));
+      await Promise.resolve();
+    };
+    return { sent, writer: { write } };
+  }
+
+  const { streamResolve } = resolverHandlers(new ScriptedResolver());
+
+  test('gives one answer for each message, in their order, with one result for each lookup', async () => {
+    const { sent, writer } = collect();
+    await streamResolve(messagesOf(['v1', 'missing'], ['v2'], ['v3', 'v4', 'v5']), writer, contextOf());
+    expect(sent).toEqual([['v1', 'error'], ['v2'], ['v3', 'v4', 'v5']]);
+  });
+
+  test('ends with a message that asks for nothing', async () => {
+    const { sent, writer } = collect();
+    const stream = streamResolve(messagesOf(['v1'], [], ['v2']), writer, contextOf());
+    await expect(stream).rejects.toMatchObject({ reason: 'INVALID_FIELDS' });
+    expect(sent).toEqual([['v1']]);
+  });
+
+  test('answers what it has taken, and ends, when the server shuts down', async () => {
+    const draining = new AbortController();
+    const { sent, writer } = collect();
+    async function* untilShutDown(): AsyncGenerator<StreamResolveRequest> {
+      yield* messagesOf(['v1'], ['v2']);
+      draining.abort();
+      await new Promise(() => {});
+    }
+    const stream = streamResolve(untilShutDown(), writer, contextOf(draining.signal));
+    await expect(stream).rejects.toMatchObject({ reason: 'SHUTTING_DOWN', retryDelayMs: 0 });
+    expect(sent).toEqual([['v1'], ['v2']]);
+  });
+
+  test('ends at once on a server that is shutting down already', async () => {
+    const draining = new AbortController();
+    draining.abort();
+    const stream = streamResolve(messagesOf(['v1']), collect().writer, contextOf(draining.signal));
+    await expect(stream).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
+  });
+
+  test('fails as its source of messages does', async () => {
+    async function* broken(): AsyncGenerator<StreamResolveRequest> {
+      yield* messagesOf(['v1']);
+      throw new DomainError('MALFORMED_MESSAGE', 'not protobuf');
+    }
+    const stream = streamResolve(broken(), collect().writer, contextOf());
+    await expect(stream).rejects.toMatchObject({ reason: 'MALFORMED_MESSAGE' });
+  });
+});
