@@ -2,12 +2,14 @@ import { DomainError } from '../domain/domain-error.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 import type { ServiceOptions } from '../platform/grpc/service.ts';
 import type { Logger } from '../platform/logger.ts';
+import { decodeRequest } from '../wire/decode-request.ts';
 import { isFault, toDomainError, toStatus } from '../wire/status.ts';
 
 /** What all our services have in common: our errors become statuses, and faults are logged with the id that the caller gets. */
 export function serviceOptions({ logger, draining }: { logger: Logger; draining: AbortSignal }): ServiceOptions {
   return {
     draining,
+    decode: decodeRequest,
     malformed: (cause) => new DomainError('MALFORMED_MESSAGE', 'the request cannot be decoded', { cause }),
     statusOf: (thrown, { method, correlationId }) => {
       const error = toDomainError(thrown);

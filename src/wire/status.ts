@@ -90,12 +90,13 @@ export function toStatus(error: DomainError, correlationId: string): Status {
 function fitting(violations: readonly FieldViolation[]): FieldViolation[] {
   const kept: FieldViolation[] = [];
   let bytes = 0;
-  for (const { field, description } of violations) {
-    const violation = { field: shortened(field, limits.errorValueBytesMax), description };
-    bytes += Buffer.byteLength(violation.field) + Buffer.byteLength(description);
+  for (const each of violations) {
+    const field = shortened(each.field, limits.errorValueBytesMax);
+    const description = shortened(each.description, limits.errorValueBytesMax);
+    bytes += Buffer.byteLength(field) + Buffer.byteLength(description);
     if (bytes > limits.errorViolationsBytesMax)
       return [...kept, { field: '', description: `and ${violations.length - kept.length} more` }];
-    kept.push(violation);
+    kept.push({ field, description });
   }
   return kept;
 }

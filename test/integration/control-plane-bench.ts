@@ -6,6 +6,7 @@ import {
   Route,
   RouteKey,
   Tenant,
+  TrafficPolicy,
   type Fields,
   type TrafficManagerClient,
 } from '../../src/client/index.ts';
@@ -79,4 +80,9 @@ export function endpointAt(url: string, fields: Fields<Endpoint> = {}): Endpoint
 /** A route with one endpoint, unless the fields say more. */
 export function routeOf(key: RouteKey, fields: Fields<Route> = {}): Route {
   return message(Route, { key, endpoints: [endpointAt('grpc://cart.internal:8443')], ...fields });
+}
+
+/** The policy of cart in production. */
+export function policyOf(tenant: string, defaultVersion: string, etag = ''): TrafficPolicy {
+  return message(TrafficPolicy, { key: { tenant, service: 'cart', environment: 'production' }, defaultVersion, etag });
 }

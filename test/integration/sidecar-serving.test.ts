@@ -66,19 +66,19 @@ async function* watchHealth(
 }
 
 describe('health', () => {
-  test.each(['', 'trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService'])(
-    'of %j: not serving until every tenant of the scope has its first snapshot',
-    async (service) => {
-      const sidecar = await startSidecar();
-      expect(await healthOf(sidecar.client, service)).toBe('NOT_SERVING');
-      const statuses = watchHealth(sidecar.client, { service });
-      expect(await statuses.next()).toMatchObject({ value: 'NOT_SERVING' });
-      await startControlPlane();
-      expect(await statuses.next()).toMatchObject({ value: 'SERVING' });
-      expect(await sidecar.resolve(key)).toMatchObject({ route: { key: keyOf(key) } });
-      await statuses.return();
-    },
-  );
+  test('not serving until every tenant of the scope has its first snapshot, as a whole and each service', async () => {
+    const sidecar = await startSidecar();
+    const services = ['', 'trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService'];
+    const watches = services.map((service) => watchHealth(sidecar.client, { service }));
+    const told = async (): Promise<unknown[]> =>
+      await Promise.all(watches.map(async (each) => (await each.next()).value));
+    for (const service of services) expect(await healthOf(sidecar.client, service)).toBe('NOT_SERVING');
+    expect(await told()).toEqual(['NOT_SERVING', 'NOT_SERVING', 'NOT_SERVING']);
+    await startControlPlane();
+    expect(await told()).toEqual(['SERVING', 'SERVING', 'SERVING']);
+    expect(await sidecar.resolve(key)).toMatchObject({ route: { key: keyOf(key) } });
+    for (const watch of watches) await watch.return();
+  });
 
   test('a tenant of the scope that does not exist does not keep it from serving', async () => {
     await startControlPlane();

@@ -30,6 +30,8 @@ export type CallStatus = { readonly code: number; readonly details: string; read
 export type ServiceOptions = {
   /** Every error of a handler becomes a status here; faults are logged here too. */
   readonly statusOf: (error: unknown, call: { readonly method: string; readonly correlationId: string }) => CallStatus;
+  /** Decodes a request with its method's decoder; throws when the bytes are not a message. */
+  readonly decode: (deserialize: (bytes: Buffer) => unknown, bytes: Buffer) => unknown;
   /** The error of a message that cannot be decoded. */
   readonly malformed: (cause: unknown) => Error;
   readonly draining: AbortSignal;
@@ -62,7 +64,7 @@ export function bindService<Service extends ServiceShape>(
       originalName: name,
       requestDeserialize: (bytes: Buffer): unknown => {
         try {
-          return method.requestDeserialize(bytes);
+          return options.decode(method.requestDeserialize, bytes);
         } catch (error) {
           return new Undecodable(options.malformed(error));
         }

@@ -77,6 +77,7 @@ describe('the status of an error that is too long for trailers', () => {
       invalidFields(Array.from({ length: 100_000 }, () => ({ field: 'f', description: 'wrong' }))),
     ],
     ['one violation with a long field', invalidFields([{ field: megabyte, description: 'is wrong' }])],
+    ['one violation with a long description', invalidFields([{ field: 'f', description: megabyte }])],
     ['a long value', new DomainError('ETAG_MISMATCH', `not ${megabyte}`, { metadata: { etag: megabyte, name: 'n' } })],
   ] as const)('is cut: %s', ([, error]) => {
     const sent = toStatus(error, 'c');
@@ -87,6 +88,13 @@ describe('the status of an error that is too long for trailers', () => {
     expect(sent.message).not.toContain('\uFFFD');
     expect(sent.message.isWellFormed()).toBe(true);
     expect(detailOf(sent, 'ErrorInfo', ErrorInfo).reason).toBe(error.reason);
+  });
+
+  test('keeps at least one violation, with its beginning', () => {
+    const error = invalidFields([{ field: megabyte, description: megabyte }]);
+    const { fieldViolations } = detailOf(toStatus(error, 'c'), 'BadRequest', BadRequest);
+    expect(fieldViolations).toHaveLength(1);
+    expect(fieldViolations[0]?.field).toMatch(/^é👋é👋.*\.\.\.$/u);
   });
 
   test('keeps the first violations, and says how many more there are', () => {
