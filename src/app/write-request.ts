@@ -27,7 +27,7 @@ export type WriteResult = {
 };
 
 /** What a request asks for, whatever its id: equal for equal requests. */
-export function fingerprintOf({ transaction, validateOnly }: WriteRequest): string {
+function fingerprintOf({ transaction, validateOnly }: WriteRequest): string {
   return digest64(JSON.stringify([transaction.tenant, transaction.mutations, validateOnly]));
 }
 

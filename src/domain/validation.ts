@@ -75,5 +75,5 @@ export class Violations {
 /** A character has one or two UTF-16 units, so most texts are decided by their length; only the rest are counted. */
 function isLonger(text: string, charactersMax: number): boolean {
   if (text.length <= charactersMax) return false;
-  return text.length > 2 * charactersMax || [...text].length > charactersMax;
+  return text.length > 2 * charactersMax || Array.from(text).length > charactersMax;
 }

@@ -4,7 +4,7 @@ import {
   Endpoint,
   message,
   Route,
-  RouteKey,
+  type RouteKey,
   Tenant,
   TrafficPolicy,
   type Fields,

@@ -7,8 +7,8 @@ import type { TrafficPolicy, TrafficPolicyKey } from '../../src/domain/traffic-p
 
 /** Anything that the domain's types allow and a validated request can lead to. */
 
-export const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?$/);
-export const version = fc.stringMatching(/^[A-Za-z0-9]([-A-Za-z0-9]{0,8}[A-Za-z0-9])?(\.[A-Za-z0-9]{1,5}){0,3}$/);
+const name = fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?$/);
+const version = fc.stringMatching(/^[A-Za-z0-9]([-A-Za-z0-9]{0,8}[A-Za-z0-9])?(\.[A-Za-z0-9]{1,5}){0,3}$/);
 const revision = fc.oneof(fc.integer({ min: 1, max: 1_000 }), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }));
 const timeMs = fc.oneof(
   fc.integer({ min: 1, max: 4_102_444_800_000 }),
@@ -17,7 +17,7 @@ const timeMs = fc.oneof(
 );
 const text = fc
   .string({ unit: 'grapheme', maxLength: 40 })
-  .filter((each) => each.isWellFormed() && !/[\u0000-\u001F\u007F\uFFFD]/.test(each));
+  .filter((each) => each.isWellFormed() && !/[\p{Cc}\uFFFD]/u.test(each));
 
 /** What an actor and a correlation id may be. */
 const printableAscii = fc.string({ unit: 'grapheme-ascii', maxLength: 40 });
@@ -27,9 +27,9 @@ const labelKey = fc
   .oneof(text, fc.constantFrom('constructor', 'toString', '1', '10', '2'))
   .filter((key) => key !== '' && key !== '__proto__');
 
-export const labels = fc.dictionary(labelKey, text, { maxKeys: 5, noNullPrototype: true });
+const labels = fc.dictionary(labelKey, text, { maxKeys: 5, noNullPrototype: true });
 
-export const endpoint: fc.Arbitrary<Endpoint> = fc.record({
+const endpoint: fc.Arbitrary<Endpoint> = fc.record({
   url: fc.webUrl(),
   weight: fc.oneof(fc.constantFrom(0, 1, 10_000), fc.integer({ min: 0, max: 10_000 })),
   zone: text,
@@ -45,7 +45,7 @@ const provenance = {
   updatedBy: printableAscii,
 };
 
-export const routeKey: fc.Arbitrary<RouteKey> = fc.record({ tenant: name, service: name, environment: name, version });
+const routeKey: fc.Arbitrary<RouteKey> = fc.record({ tenant: name, service: name, environment: name, version });
 
 const lifecycle = fc.constantFrom<Lifecycle>(
   { state: 'ACTIVE' },

@@ -7,7 +7,7 @@ import type { LiveState, Route, RouteKey } from '../../src/domain/route.ts';
 import { TenantState } from '../../src/domain/tenant-view.ts';
 import { stage, type Staged } from '../../src/domain/transaction.ts';
 import { exampleEndpoint, exampleTenant, transactionOf } from '../fakes/example-configuration.ts';
-import { WriteModel, type ModelEtag, type ModelMutation, type ModelState, type ModelValue } from './write-model.ts';
+import { WriteModel, type ModelEtag, type ModelMutation, type ModelValue } from './write-model.ts';
 
 // A run that fails prints its seed and path: `fc.assert(…, { seed, path })` replays it.
 
@@ -155,7 +155,7 @@ function contentOfRoute({ endpoints, labels, lifecycle, revision, createTimeMs }
   return {
     endpoints: endpoints.map(({ url }) => url.slice('grpc://'.length)),
     labels: labels['label'] ?? '',
-    state: lifecycle.state as ModelState,
+    state: lifecycle.state,
     deletedIn: lifecycle.state === 'DELETED' ? lifecycle.deletedFrom : undefined,
     revision,
     // The time of a commit is its last revision here; the model's is the first change's, so it is compared as a commit.

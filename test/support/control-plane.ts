@@ -116,7 +116,7 @@ export async function callRaw(
 }
 
 /** The details that a failed call carries in its trailers. */
-export function decodeStatus(trailers: Metadata): DecodedStatus | undefined {
+function decodeStatus(trailers: Metadata): DecodedStatus | undefined {
   const bytes = trailers.get('grpc-status-details-bin')[0];
   if (!(bytes instanceof Uint8Array)) return undefined;
   const { code, message, details } = Status.decode(bytes);

@@ -94,7 +94,6 @@ function unary(method: string, handler: UnaryHandler<unknown, unknown>, options:
       (response) => callback(null, response, trailersOf(context)),
       (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
     );
-    // oxlint-enable promise/no-callback-in-promise
   };
 }
 
@@ -116,7 +115,8 @@ function bidi(method: string, handler: BidiHandler<unknown, unknown>, options: S
 }
 
 async function* decodedEach(call: ServerDuplexStream<unknown, unknown>): AsyncIterable<unknown> {
-  for await (const request of call) yield decoded(request);
+  // A plain loop destroys the call when it is left early, and a destroyed call sends no status: the client would wait for ever.
+  for await (const request of call.iterator({ destroyOnReturn: false })) yield decoded(request);
 }
 
 function decoded(request: unknown): unknown {

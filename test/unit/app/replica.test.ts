@@ -87,7 +87,7 @@ describe("a tenant in a replica's memory", () => {
     await gate.reached;
     // The read under way has begun before this commit; two callers want to see it.
     await writer.write(routes('late', 1));
-    const late = [held?.catchUp(), held?.catchUp()];
+    const late = [1, 2].map(async () => await held?.catchUp());
     gate.open();
     await early;
     await Promise.all(late);

@@ -57,7 +57,7 @@ async function together(
 
 const keys = (count: number) => Array.from({ length: count }, (_, index) => exampleKey(`v${index}`));
 const revisionsOf = (results: readonly PromiseSettledResult<WriteResult>[]) =>
-  results.map((result) => (result.status === 'fulfilled' ? result.value.revision : result.reason));
+  results.map((result) => (result.status === 'fulfilled' ? result.value.revision : (result.reason as unknown)));
 
 describe('writes of one tenant', () => {
   test('that arrive during a commit share the next, in their order', async () => {

@@ -136,6 +136,9 @@ test('a transaction in several messages is told as one', async () => {
   expect(changes).toEqual([]);
   await stream.send(batch(history.position, committed.slice(2)));
   expect(changes).toEqual([committed]);
+  const next = history.commit(createRoute(exampleKey('v4')));
+  await stream.send(batch(history.position, next));
+  expect(changes[1]).toEqual(next);
 });
 
 test('a source that ends without a reason is cut off, like one that fails', async () => {
