@@ -36,8 +36,11 @@ export const controlPlaneGuard = {
   windowMs: 10_000,
   /** Tries one call again after this time, ms. */
   resetMs: 2_000,
-  /** Calls at a time; more wait. */
-  concurrentMax: 256,
+  /**
+   * Calls at a time; more wait. At 5 ms each 12,800 a second; the control plane has 10 database connections, so more would
+   * only queue there, with their time-outs running.
+   */
+  concurrentMax: 64,
   /** Calls that wait; more are refused. Four of the largest batches: at 1 KB each 4 MB. */
   waitingMax: 4_000,
 } as const;
