@@ -146,7 +146,8 @@ export class TenantWriter {
     return group.filter((pending) => {
       const { transaction } = pending.request;
       const changes = commits.get(transaction.commitId);
-      if (changes === undefined) return true;
+      // A request with an id is answered by its stored reply, which was part of the same commit.
+      if (changes === undefined || pending.request.requestId !== '') return true;
       pending.resolve(committedResult(changes, pending.limbo?.result));
       return false;
     });

@@ -41,7 +41,7 @@ export type CommitReply = {
 /** How a commit ended. */
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly commitTimeMs: number }
-  /** Somebody else moved the tenant's head: catch up, evaluate again, try again. Nothing was written. */
+  /** Somebody else moved the tenant's head, or answered one of the request ids: catch up, look again, try again. Nothing was written. */
   | { readonly kind: 'conflict' };
 
 /** Which routes to list. */

@@ -196,6 +196,19 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
       expect(await other.replies(tenant, ['late'])).toEqual([]);
     });
 
+    test('a commit with a reply to a request id that was answered meanwhile conflicts and writes nothing, though the position stands', async () => {
+      const history = await newTenant();
+      const { tenant, position: expected } = history;
+      const first: CommitReply = { requestId: 'raced', fingerprint: 'f', revision: 1, outcomes: [] };
+      await store.commit({ tenant, expected, changes: [], replies: [first] });
+      const before = await other.load(tenant);
+      const changes = history.stage([createRoute(exampleKey('v1', { tenant }))]);
+      const second = { ...first, revision: 2 };
+      expect(await other.commit({ tenant, expected, changes, replies: [second] })).toEqual({ kind: 'conflict' });
+      expect(await store.replies(tenant, ['raced'])).toEqual([first]);
+      expect(await other.load(tenant)).toEqual(before);
+    });
+
     test('a group of transactions may touch one key many times: the last value stands, the log has them all', async () => {
       const history = await newTenant();
       const key = exampleKey('v1', { tenant: history.tenant });

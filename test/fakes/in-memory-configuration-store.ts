@@ -96,6 +96,10 @@ function commitTo(tenants: Map<string, TenantRecord>, commit: Commit, nowMs: num
   const found = tenants.get(tenant);
   const head = found?.position ?? { revision: 0, commitId: '' };
   if (head.revision !== expected.revision || head.commitId !== expected.commitId) return { kind: 'conflict' };
+  const answered = replies.some(
+    ({ requestId }) => (found?.replies.get(requestId)?.storedAtMs ?? -Infinity) > nowMs - replyLifetimeMs,
+  );
+  if (answered) return { kind: 'conflict' };
   const record: TenantRecord = found ?? {
     tenant: { tenant, displayName: '', revision: 0, createTimeMs: 0 },
     position: head,

@@ -70,6 +70,9 @@ export class Database {
     try {
       const client = await this.#pool.connect();
       let broken = true;
+      // A connection that breaks fails the query under way, or the next one; nobody listening would end the process.
+      const ignore = (): void => {};
+      client.on('error', ignore);
       try {
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
         const result = await read(
@@ -80,6 +83,7 @@ export class Database {
         broken = false;
         return result;
       } finally {
+        client.off('error', ignore);
         client.release(broken);
       }
     } catch (error) {
@@ -121,6 +125,13 @@ function connectionConfig(options: DatabaseOptions): PoolConfig {
     application_name: 'traffic-manager',
     keepAlive: true,
   };
+}
+
+/** Whether an error is the database's refusal of a second row with the same key, by the name of the constraint. */
+export function isDuplicate(error: unknown, constraint: string): boolean {
+  const cause =
+    error instanceof DomainError ? (error.cause as { code?: unknown; constraint?: unknown } | undefined) : undefined;
+  return cause?.code === '23505' && cause.constraint === constraint;
 }
 
 /** SQLSTATE classes that mean "not now": connection, resources, operator intervention, and the serialisation failures. */

@@ -12,7 +12,7 @@ import type {
   TenantSnapshot,
 } from '../../ports/configuration-store.ts';
 import { commitParameters, commitSql } from './commit.ts';
-import type { Database, Statement } from './database.ts';
+import { isDuplicate, type Database, type Statement } from './database.ts';
 import {
   changeColumns,
   changeFromRow,
@@ -52,6 +52,10 @@ const statements = {
   getPolicy: {
     name: 'get_policy',
     text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3`,
+  },
+  expireReplies: {
+    name: 'expire_replies',
+    text: `DELETE FROM request_replies WHERE tenant = $1 AND request_id = ANY($2) AND create_time <= now() - interval '24 hours' RETURNING request_id`,
   },
   getTenant: { name: 'get_tenant', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant = $1` },
   listTenants: {
@@ -119,8 +123,16 @@ export class PostgresConfigurationStore implements ConfigurationStore {
   }
 
   async commit(commit: Commit): Promise<CommitOutcome> {
-    const [row] = await this.#database.query<{ commit_time: number }>(statements.commit, commitParameters(commit));
-    return row === undefined ? { kind: 'conflict' } : { kind: 'committed', commitTimeMs: row.commit_time };
+    try {
+      const [row] = await this.#database.query<{ commit_time: number }>(statements.commit, commitParameters(commit));
+      return row === undefined ? { kind: 'conflict' } : { kind: 'committed', commitTimeMs: row.commit_time };
+    } catch (error) {
+      if (!isDuplicate(error, 'request_replies_pkey')) throw error;
+      // A reply that has expired and was not purged yet must not be in the way for ever.
+      const requestIds = commit.replies.map((reply) => reply.requestId);
+      const expired = await this.#database.query(statements.expireReplies, [commit.tenant, requestIds]);
+      return expired.length > 0 ? this.commit(commit) : { kind: 'conflict' };
+    }
   }
 
   async replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]> {

@@ -177,6 +177,20 @@ describe('writes of one tenant', () => {
   });
 });
 
+describe('the other replicas', () => {
+  test('are told of a commit that changes something, and of nothing else', async () => {
+    const { replica } = await withTenant();
+    const { announced } = replica.signals;
+    expect(announced).toEqual([exampleTenant]);
+    await replica.write([createRoute(exampleKey('v1'))]);
+    expect(announced).toEqual([exampleTenant, exampleTenant]);
+    await replica.write([createRoute(exampleKey('v1'))], { requestId: 'no-op' });
+    await replica.write([createRoute(exampleKey('v2'))], { validateOnly: true });
+    await replica.write([createRoute(exampleKey('v1'), { labels: { a: 'b' } })]).catch(() => {});
+    expect(announced).toHaveLength(2);
+  });
+});
+
 describe('a write that changes nothing', () => {
   test('is answered without a commit', async () => {
     const { store, replica } = await withTenant();
