@@ -85,7 +85,7 @@ test('tenants are created and listed', async () => {
     change: { action: 'CHANGE_ACTION_CREATED', revision: 1 },
   });
   expect(await result('tenants', 'list')).toEqual({
-    tenants: [{ tenant: 'acme', display_name: 'Acme', revision: 1 }],
+    tenants: [{ tenant: 'acme', display_name: 'Acme', state: 'TENANT_STATE_ACTIVE', etag: '', revision: 1 }],
     next_page_token: '',
   });
 });
