@@ -1,7 +1,7 @@
 /** Bounds of a sidecar. */
 export const sidecarLimits = {
-  /** Changes a tenant's window keeps for the watchers of this sidecar: at 500 B each 0.5 MB a busy tenant. */
-  windowChangesMax: 1_000,
+  /** What a tenant's window keeps for the watchers of this sidecar: at 1.6 KB a change 1.6 MB a busy tenant. */
+  window: { changesMax: 1_000, bytesMax: 4 * 1024 * 1024 },
   /** Tenants followed on demand: one stream each. */
   onDemandTenantsMax: 1_000,
   /** Longest silence asked of the source, ms. */

@@ -7,6 +7,7 @@ import { bindService } from '../src/platform/grpc/service.ts';
 import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
 import type { Logger } from '../src/platform/logger.ts';
 import { systemRandom, type Random } from '../src/platform/random.ts';
+import { afterSockets } from '../src/platform/turns.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
@@ -58,7 +59,15 @@ export async function startSidecar(
   );
   const watch = bindService(
     WatchServiceService,
-    watchHandlers({ source: new SidecarWatchSource(subscriptions, clock), clock }),
+    watchHandlers({
+      source: new SidecarWatchSource(subscriptions, clock),
+      clock,
+      schedule: afterSockets,
+      stallMsMax: config.watchStallMsMax,
+      watchersMax: config.watchersMax,
+      // The quotas of tenants are the control plane's: the apps beside a sidecar share what it has.
+      watchersMaxOf: () => config.watchersMax,
+    }),
     options,
   );
   for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);

@@ -1,4 +1,4 @@
-import { Environment } from './platform/environment.ts';
+import { Environment, SettingError } from './platform/environment.ts';
 import { logLevels, type LogLevel } from './platform/logger.ts';
 
 /** Everything a control-plane process is told from outside, read once. */
@@ -11,6 +11,21 @@ export type ControlPlaneConfig = {
   readonly databaseTimeoutMs: number;
   /** `TM_CONTROL_PLANE_ADDRESS`: where gRPC listens; 127.0.0.1:7400. */
   readonly address: string;
+  /** `TM_ADMIN_TOKEN`: what administrators send as `authorization: Bearer`, 16 characters at least; not set: everybody is one. */
+  readonly administratorToken: string | undefined;
+  /** `TM_SHRINK_PERCENT`: share of a tenant's ACTIVE routes that one unforced write may take out of use, 0 to 100; 20. */
+  readonly shrinkPercentMax: number;
+  /** `TM_SHRINK_ROUTES`: so many it may always, 0 to 10,000; 10. */
+  readonly shrinkRoutesMin: number;
+  /** `TM_WATCHERS_MAX`: watches at a time, all tenants together, 0 to 1,000,000; 20,000. */
+  readonly watchersMax: number;
+  /** `TM_WATCH_STALL_MS`: a watch that takes nothing for so long while something waits for it is cut off, 100 to 600,000; 30,000. */
+  readonly watchStallMsMax: number;
+  /**
+   * `TM_CHANGE_RETENTION_DAYS`: how long changes are kept at least, 1 to 3,650; 30. Not less than a day, because the replies
+   * that are kept for 24 hours are rebuilt from them.
+   */
+  readonly changeRetentionDays: number;
   /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
   readonly drainMs: number;
   /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
@@ -30,7 +45,21 @@ export function readControlPlaneConfig(variables: NodeJS.ProcessEnv): ControlPla
     databasePoolSize: environment.integer('TM_DATABASE_POOL_SIZE', { fallback: 10, min: 2, max: 100 }),
     databaseTimeoutMs: environment.integer('TM_DATABASE_TIMEOUT_MS', { fallback: 5_000, min: 100, max: 60_000 }),
     address: environment.address('TM_CONTROL_PLANE_ADDRESS', '127.0.0.1:7400'),
+    administratorToken: administratorTokenFrom(environment),
+    shrinkPercentMax: environment.integer('TM_SHRINK_PERCENT', { fallback: 20, min: 0, max: 100 }),
+    shrinkRoutesMin: environment.integer('TM_SHRINK_ROUTES', { fallback: 10, min: 0, max: 10_000 }),
+    watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 20_000, min: 0, max: 1_000_000 }),
+    watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
+    changeRetentionDays: environment.integer('TM_CHANGE_RETENTION_DAYS', { fallback: 30, min: 1, max: 3_650 }),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };
+}
+
+function administratorTokenFrom(environment: Environment): string | undefined {
+  const token = environment.optional('TM_ADMIN_TOKEN');
+  if (token !== undefined && !/^[\u0021-\u007E]{16,}$/.test(token)) {
+    throw new SettingError('TM_ADMIN_TOKEN must be 16 or more printable ASCII characters without spaces');
+  }
+  return token;
 }

@@ -1,19 +1,27 @@
+import { Admission } from './app/admission.ts';
+import { HistoryRetention } from './app/history-retention.ts';
 import { Replica } from './app/replica.ts';
 import { ReplicaResolver } from './app/replica-resolver.ts';
 import { ReplicaWatchSource } from './app/replica-watch-source.ts';
 import { Writer } from './app/writer.ts';
 import type { ControlPlaneConfig } from './config.ts';
+import { quotasOf } from './domain/tenant.ts';
+import { ChangeServiceService } from './gen/trafficmanager/v1/change_service.ts';
 import { ResolverServiceService } from './gen/trafficmanager/v1/resolver_service.ts';
 import { RouteServiceService } from './gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from './gen/trafficmanager/v1/tenant_service.ts';
 import { TrafficPolicyServiceService } from './gen/trafficmanager/v1/traffic_policy_service.ts';
 import { WatchServiceService } from './gen/trafficmanager/v1/watch_service.ts';
+import { administratorBy } from './inbound/grpc/administrator.ts';
+import { changeHandlers } from './inbound/grpc/change-service.ts';
 import { routeHandlers } from './inbound/grpc/route-service.ts';
 import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
 import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
 import { createWrite } from './inbound/grpc/write-call.ts';
 import { Database } from './outbound/postgres/database.ts';
 import { migrate } from './outbound/postgres/migrate.ts';
+import { PostgresChangeHistory } from './outbound/postgres/postgres-change-history.ts';
+import { PostgresChangeRetention } from './outbound/postgres/postgres-change-retention.ts';
 import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
 import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
 import { systemClock as clock } from './platform/clock.ts';
@@ -22,6 +30,8 @@ import { createGrpcServer } from './platform/grpc/server.ts';
 import { bindService } from './platform/grpc/service.ts';
 import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
 import type { Logger } from './platform/logger.ts';
+import { afterSockets } from './platform/turns.ts';
+import { createRateLimits } from './platform/rate-limits.ts';
 import { resolverHandlers } from './serving/resolver-service.ts';
 import { serviceOptions } from './serving/service-options.ts';
 import { watchHandlers } from './serving/watch-service.ts';
@@ -49,16 +59,49 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   const signal = started.use(new PostgresChangeSignal({ replicaId: newId(), database, clock, random, logger }));
   const replica = started.use(new Replica({ store, signal, clock, logger }));
   await replica.start();
+  const history = new PostgresChangeHistory({ database, clock });
+  const retention = started.use(
+    new HistoryRetention({
+      retention: new PostgresChangeRetention(database),
+      keepMs: config.changeRetentionDays * dayMs,
+      clock,
+      random,
+      logger,
+    }),
+  );
+  retention.start();
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const write = createWrite(new Writer({ replica, store, signal, clock, random }), newId);
+  const write = createWrite({
+    writer: new Writer({ replica, store, signal, clock, random }),
+    admission: new Admission(replica, createRateLimits()),
+    newCommitId: newId,
+    shrinkProtection: { kind: 'limited', sharePercentMax: config.shrinkPercentMax, routesMin: config.shrinkRoutesMin },
+  });
+  const requireAdministrator = administratorBy(config.administratorToken);
   const options = serviceOptions({ logger, draining: grpc.draining });
   for (const { definition, implementation } of [
-    bindService(RouteServiceService, routeHandlers({ write, store }), options),
+    bindService(RouteServiceService, routeHandlers({ write, store, history }), options),
     bindService(TrafficPolicyServiceService, trafficPolicyHandlers({ write, store }), options),
-    bindService(TenantServiceService, tenantHandlers({ write, store }), options),
-    bindService(ResolverServiceService, resolverHandlers(new ReplicaResolver({ replica, clock, random })), options),
-    bindService(WatchServiceService, watchHandlers({ source: new ReplicaWatchSource(replica, store), clock }), options),
+    bindService(TenantServiceService, tenantHandlers({ write, store, requireAdministrator }), options),
+    bindService(
+      ResolverServiceService,
+      resolverHandlers(new ReplicaResolver({ replica, history, clock, random })),
+      options,
+    ),
+    bindService(ChangeServiceService, changeHandlers(history), options),
+    bindService(
+      WatchServiceService,
+      watchHandlers({
+        source: new ReplicaWatchSource(replica, store),
+        clock,
+        schedule: afterSockets,
+        stallMsMax: config.watchStallMsMax,
+        watchersMax: config.watchersMax,
+        watchersMaxOf: (tenant) => quotasOf(replica.find(tenant)?.state.tenant ?? { quotas: {} }).watchersMax,
+      }),
+      options,
+    ),
   ]) {
     grpc.server.addService(definition, implementation);
   }
@@ -71,9 +114,16 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   return { address, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-const servedServices = ['RouteService', 'TrafficPolicyService', 'TenantService', 'ResolverService', 'WatchService'].map(
-  (name) => `trafficmanager.v1.${name}`,
-);
+const dayMs = 86_400_000;
+
+const servedServices = [
+  'RouteService',
+  'TrafficPolicyService',
+  'TenantService',
+  'ResolverService',
+  'ChangeService',
+  'WatchService',
+].map((name) => `trafficmanager.v1.${name}`);
 
 async function applyMigrations(database: Database, logger: Logger): Promise<void> {
   const client = await database.connectDedicated();

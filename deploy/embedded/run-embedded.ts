@@ -136,7 +136,13 @@ async function showItWorks(context: PartContext, options: ShowOptions): Promise<
   const { exampleFile: file, sidecarTenants } = configuration;
   const clients = await options.loading;
   const address = formatListenAddress(dialAddress(configuration.controlPlane));
-  const applied = await applyExample(clients, { file, address, actor: 'npm start', signal });
+  const applied = await applyExample(clients, {
+    file,
+    address,
+    actor: 'npm start',
+    token: configuration.environment['TM_ADMIN_TOKEN'],
+    signal,
+  });
   progress(`applied ${file}: ${applied.changes} changed, ${applied.unchanged} already there`);
   signal.throwIfAborted();
   const key = await clients.chooseLookup(file);

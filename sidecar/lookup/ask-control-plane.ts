@@ -1,9 +1,10 @@
 import type { TrafficManagerClient } from '../../src/client/create-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
 import { DomainError, type Reason as ErrorReason } from '../../src/domain/domain-error.ts';
-import type { Consistency, Freshness } from '../../src/domain/freshness.ts';
+import { isPast, type Consistency, type Freshness } from '../../src/domain/freshness.ts';
 import type { Lookup, Resolution, SelectionReason as Reason } from '../../src/domain/resolve.ts';
 import {
+  FreshnessSource as WireSource,
   SelectionReason,
   type Consistency as WireConsistency,
   type ResolveResponse,
@@ -11,6 +12,8 @@ import {
 import type { Clock } from '../../src/platform/clock.ts';
 import type { CallContext } from '../../src/platform/grpc/handlers.ts';
 import type { Logger } from '../../src/platform/logger.ts';
+import { atToWire } from '../../src/wire/at-wire.ts';
+import { durationToWire } from '../../src/wire/duration-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { reasonFromName } from '../../src/wire/status.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
@@ -52,7 +55,7 @@ class ImpatienceError extends Error {}
 export function createAskControlPlane({ client, clock, logger }: AskControlPlaneOptions): AskControlPlane {
   const guarded = guardWithCircuitBreaker(
     (lookup: Lookup, consistency: Consistency, context: CallContext) => {
-      const { tenant, service, environment, version, hashKey } = lookup;
+      const { tenant, service, environment, version, hashKey, attributes, method } = lookup;
       const remainingMs =
         context.deadlineMs === undefined
           ? controlPlaneGuard.timeoutMs
@@ -60,7 +63,14 @@ export function createAskControlPlane({ client, clock, logger }: AskControlPlane
       const timeoutMs = Math.max(1, Math.min(controlPlaneGuard.timeoutMs, remainingMs));
       return client.resolver
         .resolve(
-          { key: { tenant, service, environment, version }, hashKey, consistency: consistencyToWire(consistency) },
+          {
+            key: { tenant, service, environment, version },
+            hashKey,
+            attributes,
+            method,
+            consistency: consistencyToWire(consistency),
+            at: isPast(consistency) ? atToWire(consistency) : undefined,
+          },
           { timeoutMs, signal: context.signal, correlationId: context.correlationId },
         )
         .catch((error: unknown) => {
@@ -114,14 +124,11 @@ function asDomainError(error: unknown): DomainError {
 function consistencyToWire(consistency: Consistency): WireConsistency | undefined {
   switch (consistency.kind) {
     case 'eventual':
+    case 'at_revision':
+    case 'at_time':
       return undefined;
-    case 'max_staleness': {
-      const { stalenessMsMax } = consistency;
-      const seconds = BigInt(Math.floor(stalenessMsMax / 1_000));
-      return {
-        requirement: { $case: 'maxStaleness', value: { seconds, nanos: Math.round((stalenessMsMax % 1_000) * 1e6) } },
-      };
-    }
+    case 'max_staleness':
+      return { requirement: { $case: 'maxStaleness', value: durationToWire(consistency.stalenessMsMax) } };
     case 'min_revision':
       return { requirement: { $case: 'minRevision', value: BigInt(consistency.revision) } };
     case 'strong':
@@ -129,7 +136,7 @@ function consistencyToWire(consistency: Consistency): WireConsistency | undefine
   }
 }
 
-function answerFromWire({ route, trafficPolicy, selectionReason, freshness }: ResolveResponse): {
+function answerFromWire({ route, trafficPolicy, selectionReason, matchRule, freshness }: ResolveResponse): {
   resolution: Resolution;
   freshness: Freshness;
 } {
@@ -140,9 +147,10 @@ function answerFromWire({ route, trafficPolicy, selectionReason, freshness }: Re
       route: routeFromWire(route),
       policy: trafficPolicy && policyFromWire(trafficPolicy),
       reason: reasonFromWire(selectionReason),
+      matchRule,
     },
     freshness: {
-      source: 'CONTROL_PLANE',
+      source: freshness.source === WireSource.FRESHNESS_SOURCE_HISTORY ? 'HISTORY' : 'CONTROL_PLANE',
       revision: Number(freshness.revision),
       stalenessMs: Number(freshness.stalenessMs),
       stale: freshness.stale,
@@ -156,6 +164,8 @@ function reasonFromWire(reason: SelectionReason): Reason {
       return 'SPLIT';
     case SelectionReason.SELECTION_REASON_DEFAULT_VERSION:
       return 'DEFAULT_VERSION';
+    case SelectionReason.SELECTION_REASON_MATCH_RULE:
+      return 'MATCH_RULE';
     case SelectionReason.SELECTION_REASON_KEY:
     case SelectionReason.SELECTION_REASON_UNSPECIFIED:
     case SelectionReason.UNRECOGNIZED:

@@ -1,5 +1,11 @@
 import { DomainError } from '../../src/domain/domain-error.ts';
-import { revisionNotReached, stalenessExceeded, type Consistency, type Freshness } from '../../src/domain/freshness.ts';
+import {
+  isPast,
+  revisionNotReached,
+  stalenessExceeded,
+  type Consistency,
+  type Freshness,
+} from '../../src/domain/freshness.ts';
 import { resolve, type Lookup, type Resolution } from '../../src/domain/resolve.ts';
 import { tenantNotFound } from '../../src/domain/transaction.ts';
 import type { Clock } from '../../src/platform/clock.ts';
@@ -31,7 +37,7 @@ export class SidecarResolver implements Resolver {
 
   async resolve(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<Answer> {
     const { subscriptions, askControlPlane } = this.#options;
-    if (consistency.kind === 'strong') return askControlPlane(lookup, consistency, context);
+    if (consistency.kind === 'strong' || isPast(consistency)) return askControlPlane(lookup, consistency, context);
     const subscription = subscriptions.find(lookup.tenant);
     if (subscription.kind === 'absent' && consistency.kind === 'eventual') throw tenantNotFound(lookup.tenant);
     if (subscription.kind !== 'followed') return askControlPlane(lookup, consistency, context);
@@ -42,8 +48,7 @@ export class SidecarResolver implements Resolver {
       if (consistency.kind === 'eventual') throw whyNotHeld(sync, lookup.tenant);
       return this.#askInstead(sync, { lookup, consistency, context });
     }
-    const known = sync.memory.isComplete || sync.memory.find(lookup.service, lookup.environment) !== undefined;
-    if (!known) return askControlPlane(lookup, consistency, context);
+    if (!isKnown(sync, lookup)) return askControlPlane(lookup, consistency, context);
     return this.#fromMemory(sync, lookup);
   }
 
@@ -58,6 +63,8 @@ export class SidecarResolver implements Resolver {
       case 'min_revision':
         return this.#reaches(sync, consistency.revision, context);
       case 'strong':
+      case 'at_revision':
+      case 'at_time':
         return false;
     }
   }
@@ -114,6 +121,11 @@ export class SidecarResolver implements Resolver {
       clock: this.#options.clock,
     });
   }
+}
+
+/** Whether memory can say what there is. Of a deleted tenant it can, whatever it holds: there is nothing. */
+function isKnown({ memory }: TenantSync, { service, environment }: Lookup): boolean {
+  return memory.tenant?.state === 'DELETED' || memory.isComplete || memory.find(service, environment) !== undefined;
 }
 
 function whyNotHeld(sync: TenantSync, tenant: string): DomainError {

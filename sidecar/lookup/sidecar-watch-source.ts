@@ -5,7 +5,7 @@ import { tenantNotFound } from '../../src/domain/transaction.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { untilHolds } from '../../src/platform/condition.ts';
 import type { CallContext } from '../../src/platform/grpc/handlers.ts';
-import type { WatchedTenant, WatchSource } from '../../src/serving/watch-service.ts';
+import type { WatchedTenant, WatchSource } from '../../src/serving/watch-source.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { Subscriptions } from '../sync/subscriptions.ts';
 import type { TenantSync } from '../sync/tenant-sync.ts';
@@ -14,6 +14,8 @@ import type { TenantSync } from '../sync/tenant-sync.ts';
 export class SidecarWatchSource implements WatchSource {
   readonly #subscriptions: Subscriptions;
   readonly #clock: Clock;
+  /** A tenant is watched as one object, so that all its watchers are served together. */
+  readonly #watched = new WeakMap<TenantSync, WatchedTenant>();
 
   constructor(subscriptions: Subscriptions, clock: Clock) {
     this.#subscriptions = subscriptions;
@@ -25,7 +27,7 @@ export class SidecarWatchSource implements WatchSource {
     if (subscription.kind === 'absent') throw tenantNotFound(tenant);
     if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
     const { sync } = subscription;
-    const askedAtMs = this.#clock.monotonicMs();
+    const startedAtMs = this.#clock.monotonicMs();
     // A watcher that comes from elsewhere may be ahead of this sidecar for a moment.
     const holds = (): boolean =>
       (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
@@ -38,13 +40,20 @@ export class SidecarWatchSource implements WatchSource {
     });
     if (sync.state.kind === 'absent') throw tenantNotFound(tenant);
     if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
+    // Those that resume hear of the deletion as of any change; a snapshot could not tell of it.
+    if (revision === 0 && sync.memory.tenant.state === 'DELETED') throw tenantNotFound(tenant);
     if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
-    const heldRevision = sync.memory.position.revision;
-    // Only a source that was heard since then can know that this revision has not been reached; else the watcher would be
-    // sent back to an older snapshot than it has seen.
-    if (heldRevision < revision && sync.stalenessMs() >= this.#clock.monotonicMs() - askedAtMs)
-      throw revisionNotReached(revision, heldRevision);
-    return watched(sync);
+    const held = sync.memory.position.revision;
+    // "Not reached by the tenant" would send the watcher back in time: only one who has just heard from the source may say so.
+    const waitedMs = this.#clock.monotonicMs() - startedAtMs;
+    if (held < revision && sync.stalenessMs() >= waitedMs) throw revisionNotReached(revision, held);
+    return this.#watchedTenant(sync);
+  }
+
+  #watchedTenant(sync: TenantSync): WatchedTenant {
+    let tenant = this.#watched.get(sync);
+    if (tenant === undefined) this.#watched.set(sync, (tenant = watched(sync)));
+    return tenant;
   }
 
   /** A sidecar keeps no log. */

@@ -2,6 +2,7 @@ import type { Change } from '../../src/domain/change.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { ServiceEnvironment } from '../../src/domain/tenant-view.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
+import { bytesOfPolicy } from './policy-bytes.ts';
 
 /** One service in one environment as held in memory: replaced, never changed, so that a reader keeps one moment. */
 export type Group = ServiceEnvironment & {
@@ -19,8 +20,6 @@ const groupBytes = 300;
 const routeBytes = 700;
 const endpointBytes = 250;
 const labelBytes = 32;
-const policyBytes = 500;
-const branchBytes = 100;
 const textFactor = 2;
 
 /** Routes are replaced, never changed, so each is weighed once: a change of one must not cost a walk over its siblings' labels. */
@@ -29,7 +28,7 @@ const weighed = new WeakMap<Route, number>();
 /** Builds a group. Deleted routes are left out: here a route is either in it or not. */
 export function createGroup(routes: Iterable<Route>, policy: TrafficPolicy | undefined, asOf: number): Group {
   const byVersion = new Map<string, Route>();
-  let bytes = groupBytes + (policy === undefined ? 0 : policyBytes + policy.split.length * branchBytes);
+  let bytes = groupBytes + (policy === undefined ? 0 : bytesOfPolicy(policy));
   for (const route of routes) {
     byVersion.set(route.key.version, route);
     bytes += bytesOf(route);

@@ -52,13 +52,23 @@ export type HeldSnapshot = {
   readonly policies: readonly TrafficPolicy[];
 };
 
+/** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
+export type ChangeRange = {
+  /** In revision order. */
+  readonly changes: readonly Change[];
+  /** Where they end. */
+  readonly position: Position;
+  /** Set: a coalesced range; the revision before it. */
+  readonly coalescedAfter: number | undefined;
+};
+
 /** One tenant in a sidecar's memory. */
 export class TenantMemory implements TenantView {
   readonly #name: string;
   readonly #groups: LRUCache<string, Group>;
   readonly #listeners = new Set<() => void>();
   readonly #keys = new Set<string>();
-  #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.windowChangesMax);
+  #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.window);
   #tenant: Tenant | undefined;
   #complete = false;
 
@@ -90,9 +100,18 @@ export class TenantMemory implements TenantView {
   }
 
   /** Every group that is held. */
-  *all(): IterableIterator<Group> {
+  all(): IterableIterator<Group> {
+    return this.#held('');
+  }
+
+  /** Of one service. */
+  ofService(service: string): IterableIterator<Group> {
+    return this.#held(`${this.#name}/${service}/`);
+  }
+
+  *#held(prefix: string): IterableIterator<Group> {
     for (const key of this.#keys) {
-      const group = this.#groups.peek(key);
+      const group = key.startsWith(prefix) ? this.#groups.peek(key) : undefined;
       if (group !== undefined) yield group;
     }
   }
@@ -107,7 +126,16 @@ export class TenantMemory implements TenantView {
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#tenant = { tenant: this.#name, displayName: '', revision: position.revision, createTimeMs: 0 };
+    this.#tenant = {
+      tenant: this.#name,
+      displayName: '',
+      quotas: {},
+      state: 'ACTIVE',
+      etag: '',
+      ownRevision: 0,
+      revision: position.revision,
+      createTimeMs: 0,
+    };
     const routesByGroup = Map.groupBy(routes, ({ key }) => this.#keyOf(key.service, key.environment));
     const policyByGroup = new Map(
       policies.map((policy) => [this.#keyOf(policy.key.service, policy.key.environment), policy]),
@@ -115,15 +143,16 @@ export class TenantMemory implements TenantView {
     for (const key of new Set([...routesByGroup.keys(), ...policyByGroup.keys()])) {
       this.#put(key, createGroup(routesByGroup.get(key) ?? [], policyByGroup.get(key), position.revision));
     }
-    this.#window = new ChangeWindow(position, sidecarLimits.windowChangesMax);
+    this.#window = new ChangeWindow(position, sidecarLimits.window);
     this.#notify();
   }
 
-  /** Applies the next changes: whole transactions. Those that are already here are passed over. */
-  advance(changes: readonly Change[]): void {
+  /** Applies what comes next, all of it in one step. Changes that are already here are passed over. */
+  advance({ changes, position, coalescedAfter }: ChangeRange): void {
+    if (position.revision <= this.position.revision) return;
     const fresh = changes.filter((change) => change.revision > this.position.revision);
-    if (fresh.length === 0) return;
-    this.#window.append(fresh);
+    if (coalescedAfter === undefined) this.#window.append(fresh);
+    else this.#window.appendCoalesced(fresh, position);
     for (const change of fresh) this.#apply(change);
     this.#notify();
   }

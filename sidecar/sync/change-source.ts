@@ -1,17 +1,18 @@
-import type { Change, Position } from '../../src/domain/change.ts';
-import type { HeldSnapshot } from '../snapshot/snapshot-memory.ts';
+import type { Position } from '../../src/domain/change.ts';
+import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
 
 /**
  * What a source tells its follower, in this order: a snapshot unless it resumes, then changes and confirmations. Throws when
  * what it is told does not follow on what it holds; the source then ends as `disconnected`.
+ * `stalenessMs`: how long before the call the source was certain of what it tells; undefined: it knows of more, which follows.
  */
 export type ChangeSink = {
   /** The whole configuration, complete. */
-  snapshot(snapshot: HeldSnapshot, stalenessMs: number): void;
-  /** The next changes, whole transactions, oldest first. May repeat what was told before. */
-  changes(changes: readonly Change[], stalenessMs: number): void;
+  snapshot(snapshot: HeldSnapshot, stalenessMs: number | undefined): void;
+  /** The next changes, always all that belongs together. May repeat what was told before. */
+  changes(range: ChangeRange, stalenessMs: number | undefined): void;
   /** Nothing is missing up to this position. */
-  confirmed(position: Position, stalenessMs: number): void;
+  confirmed(position: Position, stalenessMs: number | undefined): void;
 };
 
 /** Why a source stopped. */
@@ -25,8 +26,7 @@ export type SourceEnd =
 
 /**
  * Where a sidecar's configuration comes from. One call follows one tenant until the source ends it or the signal fires; it
- * never rejects, and calls the sink only before it resolves. `stalenessMs` is how long before the call of the sink the
- * source was certain of what it tells.
+ * never rejects, and calls the sink only before it resolves.
  */
 export interface ChangeSource {
   follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd>;

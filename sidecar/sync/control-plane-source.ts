@@ -3,7 +3,7 @@ import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
 import type { Change, Position } from '../../src/domain/change.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
-import type { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { ChangeBatch, WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { changeFromWire } from '../../src/wire/change-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
@@ -93,7 +93,10 @@ class SilenceWatch {
   }
 }
 
-/** Puts snapshots and transactions together that came in several messages. */
+/**
+ * Puts snapshots, transactions and coalesced ranges together that came in several messages. A stream that ends before the last
+ * part leaves nothing behind: the sink hears of the whole, or not at all. What may come is bounded by what the sender keeps.
+ */
 class Assembly {
   readonly #sink: ChangeSink;
   #routes: Route[] = [];
@@ -104,27 +107,32 @@ class Assembly {
     this.#sink = sink;
   }
 
-  take({ event, revision, commitId, stalenessMs }: WatchResponse): void {
+  take({ event, revision, commitId, stalenessMs: wireStalenessMs }: WatchResponse): void {
     const position: Position = { revision: Number(revision), commitId };
+    const stalenessMs = wireStalenessMs === undefined ? undefined : Number(wireStalenessMs);
     switch (event?.$case) {
       case 'snapshotChunk':
         for (const route of event.value.routes) this.#routes.push(routeFromWire(route));
         for (const policy of event.value.trafficPolicies) this.#policies.push(policyFromWire(policy));
         if (!event.value.last) return;
-        this.#sink.snapshot({ position, routes: this.#routes, policies: this.#policies }, Number(stalenessMs));
+        this.#sink.snapshot({ position, routes: this.#routes, policies: this.#policies }, stalenessMs);
         this.#routes = [];
         this.#policies = [];
         return;
       case 'changeBatch':
         for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
         if (event.value.continued) return;
-        this.#sink.changes(this.#changes, Number(stalenessMs));
+        this.#sink.changes({ changes: this.#changes, position, coalescedAfter: rangeStart(event.value) }, stalenessMs);
         this.#changes = [];
         return;
       case 'progress':
-        return this.#sink.confirmed(position, Number(stalenessMs));
+        return this.#sink.confirmed(position, stalenessMs);
       case undefined:
         throw new Error('the source sent an event that this program does not know');
     }
   }
+}
+
+function rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
+  return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
 }

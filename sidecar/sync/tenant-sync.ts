@@ -79,9 +79,9 @@ export class TenantSync implements AsyncDisposable {
   }
 
   #sink(heard: () => void): ChangeSink {
-    const received = (stalenessMs: number): void => {
+    const received = (stalenessMs: number | undefined): void => {
       heard();
-      this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
+      if (stalenessMs !== undefined) this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
       this.#transition({ kind: 'received' });
     };
     return {
@@ -90,12 +90,16 @@ export class TenantSync implements AsyncDisposable {
         this.#mustStartOver = false;
         received(stalenessMs);
       },
-      changes: (changes, stalenessMs) => {
-        const { revision } = this.memory.position;
-        const fresh = changes.filter((change) => change.revision > revision);
-        const misplaced = fresh.find((change, index) => change.revision !== revision + 1 + index);
-        if (misplaced !== undefined) throw this.#startOver(`it told change ${misplaced.revision} too early`);
-        this.memory.advance(fresh);
+      changes: (range, stalenessMs) => {
+        const held = this.memory.position.revision;
+        const fresh = range.changes.filter((change) => change.revision > held);
+        const after = range.coalescedAfter ?? (fresh[0]?.revision ?? held + 1) - 1;
+        if (after > held) throw this.#startOver(`it skipped from revision ${held} to ${after}`);
+        if (range.coalescedAfter === undefined) {
+          const misplaced = fresh.find((change, index) => change.revision !== held + 1 + index);
+          if (misplaced !== undefined) throw this.#startOver(`it told change ${misplaced.revision} too early`);
+        }
+        this.memory.advance(range);
         received(stalenessMs);
       },
       confirmed: ({ revision, commitId }, stalenessMs) => {

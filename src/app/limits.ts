@@ -1,7 +1,7 @@
 /** Bounds of a control-plane replica. */
 export const replicaLimits = {
-  /** Changes a tenant's window keeps for watchers: at 500 B each 5 MB a busy tenant; older ones are read from Postgres. */
-  windowChangesMax: 10_000,
+  /** What a tenant's window keeps for watchers: at 1.6 KB a change 16 MB a busy tenant; older ones are read from Postgres. */
+  window: { changesMax: 10_000, bytesMax: 16 * 1024 * 1024 },
   /** Changes in one read of the log: 500 KB. */
   logPageChanges: 1_000,
   /** How often every tenant's head is compared even when no wake-up comes, ms: one small statement. */
@@ -18,4 +18,14 @@ export const replicaLimits = {
   unavailableAttemptsMax: 5,
   unavailableBackoff: { baseMs: 200, maxMs: 2_000 },
   conflictBackoff: { baseMs: 2, maxMs: 50 },
+} as const;
+
+/** Bounds of the retention job. */
+export const retentionLimits = {
+  /** A sweep begins after a random part of this: changes stay for an hour more than asked for at most. */
+  sweepIntervalMs: 3_600_000,
+  /** Changes or replies in one transaction: 4 ms of one connection (11 at most, of 100). */
+  rowsPerStep: 1_000,
+  /** Between two: the job takes a tenth of one connection, and removes 18,000 a second. */
+  pauseMs: 50,
 } as const;

@@ -1,7 +1,9 @@
 import { DomainError } from '../domain/domain-error.ts';
 import {
+  isPast,
   revisionNotReached,
   stalenessExceeded,
+  type At,
   type Consistency,
   type Freshness,
   type FreshnessSource,
@@ -10,6 +12,8 @@ import { resolve, type Lookup, type Resolution } from '../domain/resolve.ts';
 import { tenantNotFound } from '../domain/transaction.ts';
 import type { Clock } from '../platform/clock.ts';
 import { untilHolds } from '../platform/condition.ts';
+import type { ChangeHistory } from '../ports/change-history.ts';
+import { resolveAt } from './history-lookup.ts';
 import type { Replica } from './replica.ts';
 import type { TenantReplica } from './tenant-replica.ts';
 
@@ -18,11 +22,12 @@ const defaultWaitMs = 5_000;
 
 export type ReplicaResolverOptions = {
   readonly replica: Replica;
+  readonly history: ChangeHistory;
   readonly clock: Clock;
   readonly random: () => number;
 };
 
-/** Lookups on the control plane: from the replica's memory, confirmed with Postgres where the caller asks for it. */
+/** Lookups on the control plane: from the replica's memory, confirmed with Postgres where the caller asks for it; of the past from the log. */
 export class ReplicaResolver {
   readonly #options: ReplicaResolverOptions;
 
@@ -35,6 +40,8 @@ export class ReplicaResolver {
     consistency: Consistency,
     context: { readonly signal: AbortSignal; readonly deadlineMs: number | undefined },
   ): Promise<{ resolution: Resolution; freshness: Freshness }> {
+    if (isPast(consistency))
+      return resolveAt(this.#options.history, lookup, { at: consistency, random: this.#options.random });
     const { tenant, source } = await this.#tenantFor(lookup, consistency, context);
     const resolution = resolve(tenant.state, lookup, this.#options.random);
     const { revision } = tenant.position;
@@ -46,7 +53,7 @@ export class ReplicaResolver {
 
   async #tenantFor(
     lookup: Lookup,
-    consistency: Consistency,
+    consistency: Exclude<Consistency, At>,
     context: { readonly signal: AbortSignal; readonly deadlineMs: number | undefined },
   ): Promise<{ tenant: TenantReplica; source: FreshnessSource }> {
     const held = this.#options.replica.find(lookup.tenant);

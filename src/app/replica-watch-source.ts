@@ -15,11 +15,12 @@ export class ReplicaWatchSource {
     this.#store = store;
   }
 
+  /** A round trip to Postgres only for what memory does not show: a revision ahead of it, or a tenant that it does not know or knows as deleted. */
   async open(tenant: string, revision: number): Promise<TenantReplica> {
     const held = this.#replica.find(tenant);
-    if (held !== undefined && held.position.revision >= Math.max(revision, 1)) return held;
+    if (isInUse(held) && held.position.revision >= revision) return held;
     const strong = await this.#replica.findStrong(tenant);
-    if (strong === undefined) throw tenantNotFound(tenant);
+    if (!isInUse(strong)) throw tenantNotFound(tenant);
     return strong;
   }
 
@@ -28,4 +29,8 @@ export class ReplicaWatchSource {
     if (limit === 1) return this.#store.changesFrom(tenant, from, 1);
     return readTransactions(this.#store, tenant, { from, limit });
   }
+}
+
+function isInUse(tenant: TenantReplica | undefined): tenant is TenantReplica {
+  return tenant?.state.tenant?.state === 'ACTIVE';
 }

@@ -20,7 +20,7 @@ export class TenantReplica {
   readonly #listeners = new Set<ReplicaListener>();
   readonly #monotonicMs: () => number;
   #state = new TenantState();
-  #window = new ChangeWindow(beforeFirstChange, replicaLimits.windowChangesMax);
+  #window = new ChangeWindow(beforeFirstChange, replicaLimits.window);
   #catchingUp: Promise<void> | undefined;
   #verifiedAtMs: number;
 
@@ -65,7 +65,7 @@ export class TenantReplica {
     for (const route of snapshot.routes) state.putRoute(route);
     for (const policy of snapshot.policies) state.putPolicy(policy);
     this.#state = state;
-    this.#window = new ChangeWindow(snapshot.position, replicaLimits.windowChangesMax);
+    this.#window = new ChangeWindow(snapshot.position, replicaLimits.window);
     this.#notify();
   }
 

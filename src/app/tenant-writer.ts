@@ -21,8 +21,8 @@ type Pending = {
   readonly request: WriteRequest;
   readonly resolve: (result: WriteResult) => void;
   readonly reject: (error: unknown) => void;
-  /** Set when the outcome of a commit of it was lost: the revision that the commit was on top of, and what it would have answered. */
-  limbo: { readonly after: number; readonly result: WriteResult | undefined } | undefined;
+  /** Set when outcomes of commits of it were lost: the revision that the first was on top of, and what each would have answered. */
+  limbo: { readonly after: number; readonly planned: readonly WriteResult[] } | undefined;
 };
 
 /** What evaluating a pending request on a position came to; it holds only if the position is still the head. */
@@ -148,7 +148,7 @@ export class TenantWriter {
       const changes = commits.get(transaction.commitId);
       // A request with an id is answered by its stored reply, which was part of the same commit.
       if (changes === undefined || pending.request.requestId !== '') return true;
-      pending.resolve(committedResult(changes, pending.limbo?.result));
+      pending.resolve(committedResult(changes, pending.limbo?.planned ?? []));
       return false;
     });
   }
@@ -188,9 +188,11 @@ export class TenantWriter {
       .commit({ tenant: replica.tenant, expected: position, changes: plan.changes, replies })
       .catch((error: unknown) => {
         for (const verdict of plan.verdicts) {
-          verdict.pending.limbo ??= {
-            after: position.revision,
-            result: 'result' in verdict ? verdict.result : undefined,
+          const { limbo } = verdict.pending;
+          const planned = 'result' in verdict ? [verdict.result] : [];
+          verdict.pending.limbo = {
+            after: limbo?.after ?? position.revision,
+            planned: [...(limbo?.planned ?? []), ...planned],
           };
         }
         throw error;
@@ -243,12 +245,15 @@ function dropAborted(group: readonly Pending[]): Pending[] {
   });
 }
 
-/** The answer to a transaction that is found in the log: the changes as committed, in the places where its plan had changes. */
-function committedResult(changes: readonly Change[], planned: WriteResult | undefined): WriteResult {
+/** The answer to a transaction that is found in the log: what the plan would have answered that had these changes. */
+function committedResult(changes: readonly Change[], plans: readonly WriteResult[]): WriteResult {
   const { commitRevision: revision, commitTimeMs } = changes.at(-1) as Change;
   const committed = changes.map((change): WriteOutcome => ({ subject: change.subject, change }));
-  if (planned?.outcomes.filter((outcome) => outcome.change !== undefined).length !== changes.length)
-    return { revision, outcomes: committed };
+  const revisions = changes.map((change) => change.revision).join();
+  const planned = plans.find(
+    ({ outcomes }) => outcomes.flatMap(({ change }) => change?.revision ?? []).join() === revisions,
+  );
+  if (planned === undefined) return { revision, outcomes: committed };
   let next = 0;
   const outcomes = planned.outcomes.map((outcome) =>
     outcome.change === undefined ? outcome : (committed[next++] as WriteOutcome),

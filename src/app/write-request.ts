@@ -11,6 +11,8 @@ export type WriteRequest = {
   readonly requestId: string;
   /** Answer with what would change, and change nothing. */
   readonly validateOnly: boolean;
+  /** What was asked for: equal for repetitions of a request, and for nothing else. */
+  readonly question: readonly unknown[];
   /** Fires when the caller has gone or its deadline has passed: what is not being committed yet is dropped. */
   readonly signal: AbortSignal;
 };
@@ -26,9 +28,9 @@ export type WriteResult = {
   readonly outcomes: readonly WriteOutcome[];
 };
 
-/** What a request asks for, whatever its id: equal for equal requests. */
-function fingerprintOf({ transaction, validateOnly }: WriteRequest): string {
-  return digest64(JSON.stringify([transaction.tenant, transaction.mutations, validateOnly]));
+/** Of what a request asks for, whatever its id. */
+function fingerprintOf({ question, validateOnly }: WriteRequest): string {
+  return digest64(JSON.stringify([question, validateOnly]));
 }
 
 /** The reply to keep for a request that was carried out. */
@@ -44,11 +46,9 @@ export function replyFor(request: WriteRequest, result: WriteResult): CommitRepl
   };
 }
 
-/** Of the change that made a resource what it is. */
+/** The revision of the change that made a resource what it is. */
 function revisionOf(subject: ChangeSubject): number {
-  // A tenant is made what it is by its creation, the first of its changes; `revision` is that of everything in it.
-  if (subject.kind === 'tenant') return 1;
-  return subject.after?.revision ?? 0;
+  return (subject.kind === 'tenant' ? subject.after.ownRevision : subject.after?.revision) ?? 0;
 }
 
 /** The first reply again, rebuilt from the change log. Throws REQUEST_ID_REUSED when something else is asked now. */
@@ -66,14 +66,14 @@ export async function replay(
       },
     );
   }
-  const changes = new Map<number, Change>();
-  const revisions = reply.outcomes.map((outcome) => outcome.revision);
-  const [first, last] = [Math.min(...revisions), Math.max(...revisions)];
-  // One read for a whole batch: its own changes are consecutive.
-  const page =
-    revisions.length === 0 ? [] : await store.changesFrom(request.transaction.tenant, first, last - first + 1);
-  for (const change of page) changes.set(change.revision, change);
-  const outcomes = reply.outcomes.map(({ revision, changed }) => {
+  // Revision 0: a policy that did not exist and still does not, in a rollback: nothing to show.
+  const shown = reply.outcomes.filter((outcome) => outcome.revision > 0);
+  const found = await store.changesAt(
+    request.transaction.tenant,
+    shown.map((outcome) => outcome.revision),
+  );
+  const changes = new Map(found.map((change) => [change.revision, change]));
+  const outcomes = shown.map(({ revision, changed }) => {
     const change = changes.get(revision);
     if (change === undefined)
       throw new DomainError('INTERNAL', 'internal error', {

@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import {
   ChangeAction,
   createClient,
+  message,
   RouteState,
+  Tenant,
   TrafficManagerError,
   type Change,
   type Route,
@@ -27,6 +29,8 @@ export interface ApplyOptions {
   readonly actor?: string | undefined;
   /** One id for all calls of this apply, so that the audit log shows them together. */
   readonly correlationId?: string | undefined;
+  /** The administrators' token, where the control plane has one. */
+  readonly token?: string | undefined;
   /** Milliseconds for each call, not for the whole; 5,000 when not set. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -70,9 +74,9 @@ export class ApplyError extends Error {
  * @throws TrafficManagerError at once for any other failure of a call; the file's own errors come from node:fs.
  */
 export async function applyFile(options: ApplyOptions): Promise<ApplyResult> {
-  const { file, address, onProgress = () => undefined, actor, correlationId, timeoutMs, signal } = options;
+  const { file, address, onProgress = () => undefined, actor, correlationId, timeoutMs, signal, token } = options;
   const resources = manifestResources(parseManifest({ file, text: await readFile(file, 'utf8') }));
-  using client = createClient({ address, defaults: { actor, correlationId, timeoutMs, signal } });
+  using client = createClient({ address, defaults: { actor, correlationId, timeoutMs, signal, token } });
   return await applyResources(client, resources, onProgress);
 }
 
@@ -141,12 +145,13 @@ async function ensureTenant(
   { tenant, displayName }: ManifestResources['tenants'][number],
 ): Promise<Change | undefined> {
   try {
-    const wanted = { tenant, displayName: displayName ?? '', revision: 0n };
-    return (await client.tenants.createTenant({ tenant: wanted })).change;
+    return (await client.tenants.createTenant({ tenant: message(Tenant, { tenant, displayName }) })).change;
   } catch (error) {
-    // It has a display name, and the file does not care which.
-    if (isAlreadyThere(error) && displayName === undefined) return undefined;
-    throw error;
+    if (!isAlreadyThere(error)) throw error;
+    // It has a display name, and the file does not care which; or quotas, which the file does not know.
+    if (displayName === undefined) return undefined;
+    const wanted = { tenant: message(Tenant, { tenant, displayName }), updateMask: ['display_name'] };
+    return (await client.tenants.updateTenant(wanted)).change;
   }
 }
 

@@ -11,6 +11,7 @@ interface GlobalOptions {
   readonly timeout: number;
   readonly actor: string;
   readonly correlationId: string;
+  readonly token?: string;
   readonly output: OutputFormat;
 }
 
@@ -37,15 +38,21 @@ export function addGlobalOptions(program: Command, { env, actor, newCorrelationI
     )
     .addOption(new Option('--actor <name>', 'for the audit log').default(actor))
     .addOption(new Option('--correlation-id <id>', 'for every log').default(newCorrelationId(), 'a new one'))
+    .addOption(
+      new Option('--token <token>', "the administrators', for tenants; env TM_ADMIN_TOKEN").default(
+        env['TM_ADMIN_TOKEN'],
+        'env TM_ADMIN_TOKEN',
+      ),
+    )
     .addOption(new Option('--output <format>', 'of results').default('json').choices(['json', 'yaml']));
 }
 
 /** A client of the server that the command is for. The caller disposes of it. */
 export function connect(command: Command, role: ServerRole, { signal }: Terminal): TrafficManagerClient {
-  const { timeout: timeoutMs, actor, correlationId } = globalOptions(command);
+  const { timeout: timeoutMs, actor, correlationId, token } = globalOptions(command);
   return createClient({
     address: addressFor(command, role),
-    defaults: { timeoutMs, actor, correlationId, signal },
+    defaults: { timeoutMs, actor, correlationId, token, signal },
   });
 }
 

@@ -1,5 +1,6 @@
-import { Endpoint, message, Route, RouteState, TrafficPolicy, type WeightedVersion } from '../client/index.ts';
-import type { Manifest, ManifestRoute, ManifestTrafficPolicy } from './manifest-schema.ts';
+import { Endpoint, message, Route, RouteState, type TrafficPolicy } from '../client/index.ts';
+import type { Manifest, ManifestRoute } from './manifest-schema.ts';
+import { policyFromDocument } from './traffic-policy-document.ts';
 
 /** What a manifest describes, as the API takes it. */
 export interface ManifestResources {
@@ -25,7 +26,9 @@ export function manifestResources(manifest: Manifest): ManifestResources {
     routes: environments.flatMap(({ key, routes }) =>
       routes.map((route) => toRoute({ ...key, version: route.version }, route)),
     ),
-    policies: environments.flatMap(({ key, policy }) => (policy === undefined ? [] : [toPolicy(key, policy)])),
+    policies: environments.flatMap(({ key, policy }) =>
+      policy === undefined ? [] : [policyFromDocument(key, policy)],
+    ),
   };
 }
 
@@ -36,9 +39,4 @@ function toRoute(key: NonNullable<Route['key']>, route: ManifestRoute): Route {
     labels: route.labels,
     endpoints: route.endpoints.map((endpoint) => message(Endpoint, endpoint)),
   });
-}
-
-function toPolicy(key: NonNullable<TrafficPolicy['key']>, policy: ManifestTrafficPolicy): TrafficPolicy {
-  const split: WeightedVersion[] | undefined = policy.split;
-  return message(TrafficPolicy, { key, defaultVersion: policy.default_version, split });
 }

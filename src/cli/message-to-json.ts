@@ -1,4 +1,13 @@
-import { ChangeAction, FreshnessSource, RouteState, SelectionReason } from '../client/index.ts';
+import {
+  ChangeAction,
+  ChangeOrder,
+  FreshnessSource,
+  LoadBalancing,
+  LocalityPreference,
+  RouteState,
+  SelectionReason,
+  TenantState,
+} from '../client/index.ts';
 
 /** What JSON and YAML can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -10,12 +19,22 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export const enumFields: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   state: RouteState,
   action: ChangeAction,
+  actions: ChangeAction,
+  order: ChangeOrder,
   source: FreshnessSource,
   selection_reason: SelectionReason,
+  load_balancing: LoadBalancing,
+  locality_preference: LocalityPreference,
 };
 
-/** Fields that hold a map: its keys are data, and stay as they are. */
+/** What its fields hold instead in a tenant, which is known by its display name. */
+export const tenantEnumFields: typeof enumFields = { state: TenantState };
+
+/** Fields that hold a map, unless they are a list: its keys are data, and stay as they are. */
 export const mapFields: ReadonlySet<string> = new Set(['labels', 'attributes', 'metadata']);
+
+/** Durations whose name is that of a timestamp (AIP-142). */
+export const durationFields: ReadonlySet<string> = new Set(['base_ejection_time']);
 
 /**
  * A message as proto3 JSON (https://protobuf.dev/programming-guides/json) with the names of the proto files: snake case fields,
@@ -29,22 +48,25 @@ export function messageToJson(value: unknown): Json {
 
 function toJson(value: unknown, field: string): Json {
   if (typeof value === 'bigint') return exactNumber(value);
-  if (typeof value === 'number') return enumName(value, field) ?? value;
+  if (typeof value === 'number') return nameIn(enumFields[field], value) ?? value;
   if (typeof value === 'string' || typeof value === 'boolean') return value;
   if (value instanceof Date) return value.toISOString();
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (Array.isArray(value)) return value.map((element) => toJson(element, field));
+  if (Array.isArray(value)) return value.map((element) => toJson(element, mapFields.has(field) ? '' : field));
   if (typeof value === 'object' && value !== null) return objectToJson(value, field);
   return null;
 }
 
 function objectToJson(value: object, field: string): Json {
   if (isLong(value)) return exactNumber(int64Of(value));
-  if (isSecondsAndNanos(value)) return field.endsWith('_time') ? timestamp(value) : duration(value);
+  if (isSecondsAndNanos(value)) return isTimestamp(field) ? timestamp(value) : duration(value);
   const entries: [string, Json][] = [];
+  const isTenant = 'displayName' in value || 'display_name' in value;
   for (const [name, fieldValue] of Object.entries<unknown>({ ...value })) {
     if (fieldValue === undefined || fieldValue === null) continue;
     if (mapFields.has(field)) entries.push([name, toJson(fieldValue, '')]);
+    else if (isTenant && typeof fieldValue === 'number' && name in tenantEnumFields)
+      entries.push([name, nameIn(tenantEnumFields[name], fieldValue) ?? fieldValue]);
     // ts-proto names the member of a oneof in a wrapper; on paper it is a field like any other.
     else if (!mapFields.has(name) && isOneof(fieldValue)) entries.push(fieldEntry(fieldValue.$case, fieldValue.value));
     else entries.push(fieldEntry(name, fieldValue));
@@ -62,8 +84,7 @@ function exactNumber(value: bigint): number | string {
   return Number.isSafeInteger(number) ? number : value.toString();
 }
 
-function enumName(value: number, field: string): string | undefined {
-  const names = enumFields[field];
+function nameIn(names: Readonly<Record<string, number>> | undefined, value: number): string | undefined {
   return names === undefined ? undefined : Object.keys(names).find((name) => names[name] === value);
 }
 
@@ -77,6 +98,10 @@ interface Long {
 interface SecondsAndNanos {
   readonly seconds: bigint | Long;
   readonly nanos: number;
+}
+
+function isTimestamp(field: string): boolean {
+  return field.endsWith('_time') && !durationFields.has(field);
 }
 
 function timestamp({ seconds, nanos }: SecondsAndNanos): string {

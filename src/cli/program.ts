@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { addApplyCommand } from './commands/apply.ts';
 import { addCallCommand } from './commands/call.ts';
+import { addChangesCommands } from './commands/changes.ts';
 import { addPoliciesCommands } from './commands/policies.ts';
 import { addResolveCommand } from './commands/resolve.ts';
 import { addRoutesCommands } from './commands/routes.ts';
@@ -40,6 +41,7 @@ function createProgram(terminal: Terminal): Command {
   addRoutesCommands(program, terminal);
   addPoliciesCommands(program, terminal);
   addTenantsCommands(program, terminal);
+  addChangesCommands(program, terminal);
   addWatchCommand(program, terminal);
   addCallCommand(program, terminal);
   return program;

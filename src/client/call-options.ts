@@ -14,6 +14,8 @@ export interface CallOptions {
   readonly correlationId?: string | undefined;
   /** Who is calling, sent as `x-actor`, for the audit log. Default: what the server makes of the connection. */
   readonly actor?: string | undefined;
+  /** A credential, sent as `authorization: Bearer`. */
+  readonly token?: string | undefined;
   /** More metadata, by lower-case name; values are printable ASCII. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
@@ -25,6 +27,7 @@ export function mergeCallOptions(under: CallOptions, over: CallOptions): CallOpt
     signal: anyOf(under.signal, over.signal),
     correlationId: over.correlationId ?? under.correlationId,
     actor: over.actor ?? under.actor,
+    token: over.token ?? under.token,
     metadata: { ...under.metadata, ...over.metadata },
   };
 }
@@ -36,7 +39,12 @@ export function mergeCallOptions(under: CallOptions, over: CallOptions): CallOpt
  */
 export function callMetadata(options: CallOptions): Metadata {
   const metadata = new Metadata();
-  const entries = { ...options.metadata, 'x-correlation-id': options.correlationId, 'x-actor': options.actor };
+  const entries = {
+    ...options.metadata,
+    'x-correlation-id': options.correlationId,
+    'x-actor': options.actor,
+    authorization: options.token === undefined ? options.metadata?.['authorization'] : `Bearer ${options.token}`,
+  };
   for (const [name, value] of Object.entries(entries)) {
     if (value === undefined) continue;
     try {

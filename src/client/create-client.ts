@@ -1,3 +1,4 @@
+import { ChangeServiceService } from '../gen/trafficmanager/v1/change_service.ts';
 import { ResolverServiceService } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { RouteServiceService } from '../gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from '../gen/trafficmanager/v1/tenant_service.ts';
@@ -14,6 +15,8 @@ export interface TrafficManagerClient extends Disposable {
   readonly policies: ServiceClient<TrafficPolicyServiceService>;
   /** Reading and creating tenants. */
   readonly tenants: ServiceClient<TenantServiceService>;
+  /** The change log. */
+  readonly changes: ServiceClient<ChangeServiceService>;
   /** Lookups. */
   readonly resolver: ServiceClient<ResolverServiceService>;
   /**
@@ -45,6 +48,7 @@ export function createClient(options: TransportOptions): TrafficManagerClient {
     routes: createServiceClient(transport, RouteServiceService),
     policies: createServiceClient(transport, TrafficPolicyServiceService),
     tenants: createServiceClient(transport, TenantServiceService),
+    changes: createServiceClient(transport, ChangeServiceService),
     resolver: createServiceClient(transport, ResolverServiceService),
     watch: createServiceClient(transport, WatchServiceService).watch,
     transport,

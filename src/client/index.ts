@@ -23,6 +23,7 @@ export {
   TenantChange,
   TrafficPolicyChange,
 } from '../gen/trafficmanager/v1/change.ts';
+export { ChangeOrder } from '../gen/trafficmanager/v1/change_service.ts';
 export {
   Consistency,
   Freshness,
@@ -32,6 +33,19 @@ export {
 } from '../gen/trafficmanager/v1/resolver_service.ts';
 export type { ResolveResponse, ResolveResult } from '../gen/trafficmanager/v1/resolver_service.ts';
 export { Endpoint, Route, RouteKey, RouteState } from '../gen/trafficmanager/v1/route.ts';
-export { Tenant } from '../gen/trafficmanager/v1/tenant.ts';
-export { TrafficPolicy, TrafficPolicyKey, WeightedVersion } from '../gen/trafficmanager/v1/traffic_policy.ts';
+export { Tenant, TenantQuotas, TenantState } from '../gen/trafficmanager/v1/tenant.ts';
+export {
+  AttributeMatch,
+  CircuitBreakerPolicy,
+  FaultInjection,
+  LoadBalancing,
+  LocalityPreference,
+  MatchRule,
+  Mirroring,
+  OutlierEjection,
+  RetryPolicy,
+  TrafficPolicy,
+  TrafficPolicyKey,
+  WeightedVersion,
+} from '../gen/trafficmanager/v1/traffic_policy.ts';
 export type { WatchResponse } from '../gen/trafficmanager/v1/watch_service.ts';

@@ -1,33 +1,54 @@
-import type { Change, Position } from './change.ts';
+import { approximateBytes, resourceOf, type Change, type Position } from './change.ts';
 
-/** What a reader that has seen everything up to a revision gets next. */
-export type WindowRead =
-  /** Whole transactions, oldest first; empty when the reader is at the end. */
-  | { readonly kind: 'changes'; readonly changes: readonly Change[]; readonly position: Position }
-  /** The window begins later than that. */
-  | { readonly kind: 'compacted' }
-  /** Nothing that new has happened. */
-  | { readonly kind: 'future' };
+/** Changes that are told together: a transaction, or a range of which only the newest change of each resource is known. */
+export type WindowUnit = {
+  /** The revision before its first change. */
+  readonly after: number;
+  /** Where it ends. */
+  readonly end: Position;
+  /** True: a coalesced range. */
+  readonly coalesced: boolean;
+  /** In revision order. */
+  readonly entries: readonly WindowEntry[];
+};
+
+export type WindowEntry = {
+  readonly change: Change;
+  /** The revision of the next change of the same resource; Infinity while this is the newest. */
+  readonly supersededAt: number;
+};
+
+/** How much a window keeps besides its newest unit, which it always has. */
+export type WindowBounds = { readonly changesMax: number; readonly bytesMax: number };
+
+type MutableEntry = { readonly change: Change; supersededAt: number; readonly bytes: number };
+type MutableUnit = { after: number; end: Position; coalesced: boolean; entries: MutableEntry[] };
 
 /**
- * The newest changes of one tenant, shared by all its watchers: each of them keeps only its own revision, so that a slow one
- * costs no memory and delays nobody. Bounded by count: 10,000 changes of 500 B make 5 MB.
+ * The newest changes of one tenant, shared by all its watchers: each of them keeps only its own place, so that a slow one
+ * costs no memory and delays nobody. Bounded by count and by size; a unit of any size does not push out those before it in
+ * the moment that it arrives, or watchers would be cut off for being one transaction behind.
+ *
+ * Knows for each change when the next one of its resource came, so that the newest changes of any range are found in one pass
+ * without a set or a copy: that costs an append one map entry a resource (about 0.3 µs a change).
  */
 export class ChangeWindow {
-  readonly #changesMax: number;
-  #changes: Change[] = [];
-  /** Changes before this index have left the window: cut off in steps, so that an append stays cheap. */
+  readonly #bounds: WindowBounds;
+  #units: MutableUnit[] = [];
+  /** Units before this index have left the window: cut off in steps, so that an append stays cheap. */
   #start = 0;
-  /** Where the window begins: the position before its oldest change. */
   #base: Position;
+  #count = 0;
+  #bytes = 0;
+  readonly #newest = new Map<string, MutableEntry>();
 
-  constructor(base: Position, changesMax: number) {
+  constructor(base: Position, bounds: WindowBounds) {
     this.#base = base;
-    this.#changesMax = changesMax;
+    this.#bounds = bounds;
   }
 
   get end(): Position {
-    return this.#changes.at(-1) ?? this.#base;
+    return this.#units.at(-1)?.end ?? this.#base;
   }
 
   /** The position before the oldest change held. */
@@ -35,52 +56,128 @@ export class ChangeWindow {
     return this.#base;
   }
 
-  /** Adds the next changes: whole transactions, following on `end` without a gap; all of them, or none when there is one. */
+  /** How many changes it keeps at most, besides the newest unit. */
+  get changesMax(): number {
+    return this.#bounds.changesMax;
+  }
+
+  /** Adds the next changes: whole transactions, following on `end` without a gap. Throws, and adds none of them, if they are not. */
   append(changes: readonly Change[]): void {
-    const { revision } = this.end;
+    const units: { readonly unit: MutableUnit; readonly changes: readonly Change[] }[] = [];
+    let after = this.end.revision;
+    let first = 0;
     for (const [index, change] of changes.entries()) {
-      if (change.revision !== revision + 1 + index)
-        throw new Error(`change ${change.revision} does not follow ${revision + index}`);
+      if (change.revision !== after + index - first + 1)
+        throw new Error(`change ${change.revision} does not follow ${after + index - first}`);
+      if (change.revision !== change.commitRevision) continue;
+      const end = { revision: change.revision, commitId: change.commitId };
+      const unit: MutableUnit = { after, end, coalesced: false, entries: [] };
+      units.push({ unit, changes: changes.slice(first, index + 1) });
+      after = change.revision;
+      first = index + 1;
     }
-    for (const change of changes) this.#changes.push(change);
+    if (first !== changes.length) throw new Error(`the transaction of change ${after + 1} is not complete`);
+    for (const each of units) this.#add(each.unit, each.changes);
     this.#trim();
   }
 
-  /**
-   * What comes after a revision: up to about `limit` changes, always whole transactions. A reader inside a transaction gets
-   * the rest of it. `commitId` '' is not checked.
-   */
-  after(revision: number, limit: number): WindowRead {
-    if (revision > this.end.revision) return { kind: 'future' };
-    if (revision < this.#base.revision) return { kind: 'compacted' };
-    const from = this.#start + revision - this.#base.revision;
-    let to = Math.min(this.#changes.length, from + limit);
-    while (to > from && to < this.#changes.length && this.#changes[to - 1]?.commitId === this.#changes[to]?.commitId)
-      to++;
-    const changes = this.#changes.slice(from, to);
-    return { kind: 'changes', changes, position: changes.at(-1) ?? this.positionAt(revision) ?? this.end };
+  /** Adds a range after `end` of which only the newest change of each resource is known. */
+  appendCoalesced(changes: readonly Change[], end: Position): void {
+    const after = this.end.revision;
+    const [first, last] = [changes[0]?.revision ?? end.revision, changes.at(-1)?.revision ?? end.revision];
+    if (first <= after || last > end.revision || end.revision <= after)
+      throw new Error(`the coalesced range ${first} to ${end.revision} does not follow ${after}`);
+    this.#add({ after, end, coalesced: true, entries: [] }, changes);
+    this.#trim();
   }
 
-  /** The position of a revision inside the window, or of its base; undefined when it has left the window. */
+  /** What comes after a revision, unit by unit. Nothing, unless the revision lies in the window: see {@link reaches}. */
+  *unitsAfter(revision: number): IterableIterator<WindowUnit> {
+    if (!this.reaches(revision)) return;
+    for (let index = this.#indexAfter(revision); index < this.#units.length; index++)
+      yield this.#units[index] as MutableUnit;
+  }
+
+  /** Of the changes in (after, to], the newest of each resource, oldest first. `after` must lie in the window. */
+  *newestIn(after: number, to: number): IterableIterator<Change> {
+    for (const unit of this.unitsAfter(after)) {
+      if (unit.after >= to) return;
+      for (const { change, supersededAt } of unit.entries)
+        if (change.revision > after && change.revision <= to && supersededAt > to) yield change;
+    }
+  }
+
+  /** Whether everything after a revision is here. */
+  reaches(revision: number): boolean {
+    return revision >= this.#base.revision && revision <= this.end.revision;
+  }
+
+  /** Whether more than one unit comes after a revision. */
+  hasSeveralAfter(revision: number): boolean {
+    return this.reaches(revision) && this.#indexAfter(revision) < this.#units.length - 1;
+  }
+
+  /** The position of a revision inside the window, or of its base; undefined when it is not known here. */
   positionAt(revision: number): Position | undefined {
     if (revision === this.#base.revision) return this.#base;
-    return this.#changes[this.#start + revision - this.#base.revision - 1];
+    if (revision < this.#base.revision || revision > this.end.revision) return undefined;
+    const unit = this.#units[this.#indexAfter(revision - 1)];
+    if (unit?.end.revision === revision) return unit.end;
+    const entry = unit?.entries.find(({ change }) => change.revision === revision);
+    return entry && { revision, commitId: entry.change.commitId };
+  }
+
+  /** The index of the first unit that ends after a revision. */
+  #indexAfter(revision: number): number {
+    // Most readers are at the end or just before it.
+    const last = this.#units.at(-1);
+    if (last === undefined || revision >= last.end.revision) return this.#units.length;
+    if (revision >= last.after) return this.#units.length - 1;
+    let low = this.#start;
+    let high = this.#units.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#units[middle] as MutableUnit).end.revision > revision) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  #add(unit: MutableUnit, changes: readonly Change[]): void {
+    for (const change of changes) {
+      const entry = { change, supersededAt: Infinity, bytes: approximateBytes(change) };
+      const resource = resourceOf(change.subject);
+      const before = this.#newest.get(resource);
+      if (before !== undefined) before.supersededAt = change.revision;
+      this.#newest.set(resource, entry);
+      unit.entries.push(entry);
+      this.#count++;
+      this.#bytes += entry.bytes;
+    }
+    this.#units.push(unit);
   }
 
   #trim(): void {
-    const excess = this.#changes.length - this.#start - this.#changesMax;
-    if (excess > 0) {
-      let start = this.#start + excess;
-      // Never begin inside a transaction.
-      while (start < this.#changes.length && this.#changes[start - 1]?.commitId === this.#changes[start]?.commitId)
-        start++;
-      const last = this.#changes[start - 1];
-      if (last !== undefined) this.#base = { revision: last.revision, commitId: last.commitId };
-      this.#start = start;
-    }
-    if (this.#start > this.#changesMax) {
-      this.#changes = this.#changes.slice(this.#start);
+    const newest = this.#units.at(-1);
+    const newestBytes = newest?.entries.reduce((total, entry) => total + entry.bytes, 0) ?? 0;
+    const countMax = this.#bounds.changesMax + (newest?.entries.length ?? 0);
+    const bytesMax = this.#bounds.bytesMax + newestBytes;
+    while (this.#count > countMax || this.#bytes > bytesMax) this.#drop(this.#units[this.#start++] as MutableUnit);
+    if (this.#start * 2 > this.#units.length) {
+      this.#units = this.#units.slice(this.#start);
       this.#start = 0;
     }
+  }
+
+  #drop(unit: MutableUnit): void {
+    this.#base = unit.end;
+    this.#count -= unit.entries.length;
+    for (const entry of unit.entries) {
+      this.#bytes -= entry.bytes;
+      const resource = resourceOf(entry.change.subject);
+      if (this.#newest.get(resource) === entry) this.#newest.delete(resource);
+    }
+    // The empty shell stays until the next cut.
+    unit.entries = [];
   }
 }

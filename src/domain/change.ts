@@ -36,6 +36,43 @@ export type Change = {
 /** A point in one tenant's history. Revision 0 is before its first change. */
 export type Position = { readonly revision: number; readonly commitId: string };
 
+/** What a change happened to, as one text: equal for all changes of one resource of a tenant. Names hold no `/`. */
+export function resourceOf(subject: ChangeSubject): string {
+  switch (subject.kind) {
+    case 'route': {
+      const { service, environment, version } = subject.after.key;
+      return `${service}/${environment}/${version}`;
+    }
+    case 'traffic_policy':
+      return `${subject.key.service}/${subject.key.environment}`;
+    case 'tenant':
+      return '';
+  }
+}
+
+/** About what a change takes of memory: measured roughly, with the objects and texts of both values. */
+export function approximateBytes({ subject }: Change): number {
+  const changeBytes = 600;
+  switch (subject.kind) {
+    case 'route':
+      return changeBytes + routeBytes(subject.before) + routeBytes(subject.after);
+    case 'traffic_policy':
+      return changeBytes + policyBytes(subject.before) + policyBytes(subject.after);
+    case 'tenant':
+      return changeBytes + 500;
+  }
+}
+
+function routeBytes(route: Route | undefined): number {
+  if (route === undefined) return 0;
+  const labels = Object.keys(route.labels).length;
+  return route.endpoints.reduce((total, endpoint) => total + 250 + endpoint.url.length, 500 + labels * 150);
+}
+
+function policyBytes(policy: TrafficPolicy | undefined): number {
+  return policy === undefined ? 0 : 1_000 + policy.split.length * 60 + policy.rules.length * 500;
+}
+
 /** The same change with the commit's time, which only the database knows, in all the places that carry it. */
 export function withCommitTime(change: Change, commitTimeMs: number): Change {
   return { ...change, commitTimeMs, subject: subjectWithCommitTime(change.subject, commitTimeMs) };

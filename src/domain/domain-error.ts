@@ -26,7 +26,13 @@ export type Reason =
   | 'SHUTTING_DOWN'
   | 'INTERNAL'
   | 'DEADLINE_EXCEEDED'
-  | 'OVERLOADED';
+  | 'OVERLOADED'
+  | 'TENANT_DELETED'
+  | 'SHRINK_REFUSED'
+  | 'QUOTA_EXCEEDED'
+  | 'RATE_LIMITED'
+  | 'CREDENTIAL_REQUIRED'
+  | 'PERMISSION_DENIED';
 
 /** One field of a request that is wrong: its path, such as `route.endpoints[0].url`, and what would be right. */
 export type FieldViolation = { readonly field: string; readonly description: string };
@@ -64,6 +70,18 @@ export class DomainError extends Error {
     this.violations = options.violations ?? [];
     this.resource = options.resource;
     this.retryDelayMs = options.retryDelayMs;
+  }
+
+  /** The same error, telling more. */
+  withMetadata(more: Readonly<Record<string, string>>): DomainError {
+    const { reason, message, violations, resource, retryDelayMs, cause } = this;
+    return new DomainError(reason, message, {
+      metadata: { ...this.metadata, ...more },
+      violations,
+      cause,
+      ...(resource === undefined ? {} : { resource }),
+      ...(retryDelayMs === undefined ? {} : { retryDelayMs }),
+    });
   }
 }
 

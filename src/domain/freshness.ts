@@ -9,10 +9,23 @@ export type Consistency =
   /** At this revision or a later one: read your writes. */
   | { readonly kind: 'min_revision'; readonly revision: number }
   /** As Postgres has it now. */
-  | { readonly kind: 'strong' };
+  | { readonly kind: 'strong' }
+  /** As it was: from the change log. */
+  | At;
+
+/** A point in a tenant's past. */
+export type At =
+  | { readonly kind: 'at_revision'; readonly revision: number }
+  /** Database clock, milliseconds since the epoch. */
+  | { readonly kind: 'at_time'; readonly timeMs: number };
+
+/** Whether the past is asked for. */
+export function isPast(consistency: Consistency): consistency is At {
+  return consistency.kind === 'at_revision' || consistency.kind === 'at_time';
+}
 
 /** Where an answer came from. */
-export type FreshnessSource = 'SNAPSHOT' | 'CACHE' | 'CONTROL_PLANE';
+export type FreshnessSource = 'SNAPSHOT' | 'CACHE' | 'CONTROL_PLANE' | 'HISTORY';
 
 /** How fresh an answer is. */
 export type Freshness = {

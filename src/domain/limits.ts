@@ -17,6 +17,39 @@ export const limits = {
   displayNameLengthMax: 255,
   splitBranchesMax: 64,
   splitWeightMax: 10_000,
+  /** Of a traffic policy's canonical text; as routeBytesMax. */
+  policyBytesMax: 256 * 1024,
+  rulesPerPolicyMax: 64,
+  ruleNameLengthMax: 63,
+  attributeMatchesPerRuleMax: 16,
+  regexLengthMax: 512,
+  /** As `regexCost` counts: twice the longest plain text, and about what Istio allows. Compiled in 1 to 7 ms. */
+  regexCostMax: 1_024,
+  /**
+   * Of a policy: with the automatons 64 × (64 KiB + 12 KB of program) = 5 MB at the very worst, 0.7 MB with ordinary regexes, once a
+   * lookup has needed them.
+   */
+  regexesPerPolicyMax: 64,
+  regexAutomatonBytesMax: 64 * 1024,
+  /** Of all regexes of a policy: 30 ms to compile, and a lookup that all of them look at takes at most 4,096 × 1,024 steps. */
+  regexCostPerPolicyMax: 4_096,
+  /** Of all different regexes in one request, which may set many policies: 0.2 to 0.5 s, in which nobody else is served. */
+  regexCostPerRequestMax: 100_000,
+  callTimeoutMsMax: 3_600_000,
+  retryAttemptsMax: 10,
+  retryCodesMax: 16,
+  retryBackoffBaseMsMax: 60_000,
+  retryBackoffMsMax: 300_000,
+  retryBudgetFloorMax: 10_000,
+  breakerVolumeMax: 1_000_000,
+  breakerCallsMax: 1_000_000,
+  breakerWindowMsMin: 100,
+  breakerResetMsMin: 10,
+  /** Of breaker windows, breaker resets and ejections. */
+  healthIntervalMsMax: 600_000,
+  ejectionErrorsMax: 1_000,
+  ejectionTimeMsMin: 100,
+  faultDelayMsMax: 60_000,
   requestIdLengthMax: 128,
   correlationIdLengthMax: 128,
   actorLengthMax: 128,
@@ -35,6 +68,8 @@ export const limits = {
   errorMessageBytesMax: 512,
   errorValueBytesMax: 256,
   lookupsPerMessageMax: 1_000,
+  /** With 1 KB a write 10 MB: within the 16 MiB that a message may have. */
+  batchWritesMax: 10_000,
   watchFiltersMax: 1_000,
   progressIntervalMsMin: 100,
   progressIntervalMsDefault: 5_000,

@@ -1,4 +1,5 @@
 import type { Change } from './change.ts';
+import { noRoutes, recount, type RouteCounts } from './route-counts.ts';
 import type { Route } from './route.ts';
 import type { Tenant } from './tenant.ts';
 import type { TrafficPolicy } from './traffic-policy.ts';
@@ -18,11 +19,17 @@ export interface TenantView {
   find(service: string, environment: string): ServiceEnvironment | undefined;
 }
 
+/** A view that writes can be worked out on: it has everything, and knows how much that is. */
+export interface WritableView extends TenantView {
+  readonly routeCounts: RouteCounts;
+}
+
 type MutableServiceEnvironment = { policy: TrafficPolicy | undefined; routes: Map<string, Route> };
 
 /** A tenant's configuration in memory, moved forward change by change. */
-export class TenantState implements TenantView {
+export class TenantState implements WritableView {
   tenant: Tenant | undefined;
+  routeCounts: RouteCounts = noRoutes;
   readonly #services = new Map<string, Map<string, MutableServiceEnvironment>>();
 
   find(service: string, environment: string): ServiceEnvironment | undefined {
@@ -34,8 +41,16 @@ export class TenantState implements TenantView {
     for (const environments of this.#services.values()) yield* environments.values();
   }
 
+  /** One service in every environment. */
+  *ofService(service: string): IterableIterator<ServiceEnvironment> {
+    const environments = this.#services.get(service);
+    if (environments !== undefined) yield* environments.values();
+  }
+
   putRoute(route: Route): void {
-    this.#at(route.key.service, route.key.environment).routes.set(route.key.version, route);
+    const { routes } = this.#at(route.key.service, route.key.environment);
+    this.routeCounts = recount(this.routeCounts, routes.get(route.key.version), route);
+    routes.set(route.key.version, route);
   }
 
   putPolicy(policy: TrafficPolicy): void {
@@ -69,18 +84,24 @@ export class TenantState implements TenantView {
 }
 
 /** What a view would be after changes that are not committed: reads fall through to the base, which is never touched. */
-export class TenantDraft implements TenantView {
-  readonly #base: TenantView;
+export class TenantDraft implements WritableView {
+  readonly #base: WritableView;
   readonly #touched = new Map<string, MutableServiceEnvironment>();
   #tenant: Tenant | undefined;
+  #routeCounts: RouteCounts;
 
-  constructor(base: TenantView) {
+  constructor(base: WritableView) {
     this.#base = base;
     this.#tenant = base.tenant;
+    this.#routeCounts = base.routeCounts;
   }
 
   get tenant(): Tenant | undefined {
     return this.#tenant;
+  }
+
+  get routeCounts(): RouteCounts {
+    return this.#routeCounts;
   }
 
   find(service: string, environment: string): ServiceEnvironment | undefined {
@@ -89,12 +110,13 @@ export class TenantDraft implements TenantView {
 
   apply({ subject, revision }: Change): void {
     switch (subject.kind) {
-      case 'route':
-        this.#touch(subject.after.key.service, subject.after.key.environment).routes.set(
-          subject.after.key.version,
-          subject.after,
-        );
+      case 'route': {
+        const { service, environment, version } = subject.after.key;
+        const { routes } = this.#touch(service, environment);
+        this.#routeCounts = recount(this.#routeCounts, routes.get(version), subject.after);
+        routes.set(version, subject.after);
         break;
+      }
       case 'traffic_policy':
         this.#touch(subject.key.service, subject.key.environment).policy = subject.after;
         break;

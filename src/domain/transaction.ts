@@ -1,8 +1,23 @@
 import type { Change, ChangeSubject } from './change.ts';
 import { DomainError } from './domain-error.ts';
-import { evaluate, type Mutation } from './mutation.ts';
-import { TenantDraft, type TenantView } from './tenant-view.ts';
+import { evaluate } from './evaluate.ts';
+import { tenantDeleted } from './mutate-tenant.ts';
+import type { Mutation } from './mutation.ts';
+import { isActive } from './route-counts.ts';
+import { TenantDraft, type WritableView } from './tenant-view.ts';
+import { quotasOf } from './tenant.ts';
 import { trafficPolicyName, versionsNamedBy, type TrafficPolicyKey } from './traffic-policy.ts';
+
+/** How much of a tenant's routes one transaction may take out of use. */
+export type ShrinkProtection =
+  | { readonly kind: 'forced' }
+  | {
+      readonly kind: 'limited';
+      /** Of the ACTIVE routes, percent. */
+      readonly sharePercentMax: number;
+      /** Always allowed, so that small tenants can be worked with. */
+      readonly routesMin: number;
+    };
 
 /** Mutations of one tenant that commit together or not at all. */
 export type Transaction = {
@@ -12,6 +27,9 @@ export type Transaction = {
   readonly commitId: string;
   readonly actor: string;
   readonly correlationId: string;
+  readonly shrinkProtection: ShrinkProtection;
+  /** The mutations were worked out on this revision, and are void on any other; undefined: on any. */
+  readonly onlyAtRevision: number | undefined;
 };
 
 /** What a transaction comes to on top of a view. */
@@ -22,18 +40,22 @@ export type Staged = {
   readonly outcomes: readonly (Change | ChangeSubject)[];
 };
 
+/** A transaction was worked out on a revision that has passed: it must be worked out anew. */
+export class RevisionPassedError extends Error {}
+
 /**
  * Evaluates a transaction on a view whose newest revision is `revision`, mutation by mutation, each seeing the ones before
  * it; then checks what must hold of the whole. Throws a DomainError, and has changed nothing, when any part is refused.
  */
-export function stage(view: TenantView, revision: number, transaction: Transaction): Staged {
+export function stage(view: WritableView, revision: number, transaction: Transaction): Staged {
+  if (transaction.onlyAtRevision !== undefined && transaction.onlyAtRevision !== revision)
+    throw new RevisionPassedError();
   const draft = new TenantDraft(view);
   const changes: Change[] = [];
   const outcomes: (number | ChangeSubject)[] = [];
-  for (const mutation of transaction.mutations) {
-    if (draft.tenant === undefined && mutation.kind !== 'create_tenant') throw tenantNotFound(transaction.tenant);
+  for (const index of transaction.mutations.keys()) {
     const next = revision + changes.length + 1;
-    const evaluation = evaluate(draft, mutation, { revision: next, actor: transaction.actor });
+    const evaluation = evaluateAt(index, draft, transaction, next);
     if (evaluation.kind === 'unchanged') {
       outcomes.push(evaluation.subject);
       continue;
@@ -56,6 +78,8 @@ export function stage(view: TenantView, revision: number, transaction: Transacti
     changes.push(change);
   }
   assertPoliciesHold(draft, changes);
+  assertQuota(view, draft);
+  assertNotShrunk(view, draft, changes, transaction.shrinkProtection);
   const commitRevision = revision + changes.length;
   const sealed = changes.map((change) => ({ ...change, commitRevision }));
   return {
@@ -70,6 +94,30 @@ export function tenantNotFound(tenant: string): DomainError {
     metadata: { tenant },
     resource: { type: 'Tenant', name: tenant, tenant },
   });
+}
+
+const ofTenants: ReadonlySet<Mutation['kind']> = new Set([
+  'create_tenant',
+  'update_tenant',
+  'delete_tenant',
+  'undelete_tenant',
+]);
+
+/** Evaluates one mutation of a transaction; what is refused in a batch says which one it was. */
+function evaluateAt(
+  index: number,
+  draft: TenantDraft,
+  { tenant, mutations, actor }: Transaction,
+  revision: number,
+): ReturnType<typeof evaluate> {
+  const mutation = mutations[index] as Mutation;
+  try {
+    if (draft.tenant === undefined && mutation.kind !== 'create_tenant') throw tenantNotFound(tenant);
+    if (draft.tenant?.state === 'DELETED' && !ofTenants.has(mutation.kind)) throw tenantDeleted(tenant);
+    return evaluate(draft, mutation, { revision, actor });
+  } catch (error) {
+    throw mutations.length > 1 && error instanceof DomainError ? error.withMetadata({ index: String(index) }) : error;
+  }
 }
 
 /** Every version that a touched policy names has a route that is not deleted. */
@@ -103,4 +151,49 @@ function policyBroken(policy: string, version: string, policyChanged: boolean): 
         options,
       )
     : new DomainError('VERSION_IN_USE', `the traffic policy of ${policy} still names version ${version}`, options);
+}
+
+/** More routes only within the tenant's quota; a tenant over a quota that was lowered can still do everything else. */
+function assertQuota(base: WritableView, draft: WritableView): void {
+  if (draft.tenant === undefined || draft.routeCounts.kept <= base.routeCounts.kept) return;
+  const { routesMax } = quotasOf(draft.tenant);
+  if (draft.routeCounts.kept <= routesMax) return;
+  const { tenant } = draft.tenant;
+  throw new DomainError(
+    'QUOTA_EXCEEDED',
+    `tenant ${tenant} may have ${routesMax} routes; this would make ${draft.routeCounts.kept}`,
+    {
+      metadata: { tenant, quota: 'routes_max', limit: String(routesMax), wanted: String(draft.routeCounts.kept) },
+    },
+  );
+}
+
+function assertNotShrunk(
+  base: WritableView,
+  draft: WritableView,
+  changes: readonly Change[],
+  protection: ShrinkProtection,
+): void {
+  if (protection.kind === 'forced') return;
+  const keys = new Map<string, { service: string; environment: string; version: string }>();
+  for (const { subject } of changes) {
+    if (subject.kind !== 'route') continue;
+    const { service, environment, version } = subject.after.key;
+    keys.set(`${service}/${environment}/${version}`, subject.after.key);
+  }
+  let lost = 0;
+  for (const { service, environment, version } of keys.values()) {
+    const before = base.find(service, environment)?.routes.get(version);
+    if (isActive(before) && !isActive(draft.find(service, environment)?.routes.get(version))) lost++;
+  }
+  const allowed = Math.max(
+    protection.routesMin,
+    Math.floor((base.routeCounts.active * protection.sharePercentMax) / 100),
+  );
+  if (lost <= allowed) return;
+  throw new DomainError(
+    'SHRINK_REFUSED',
+    `this would take ${lost} of ${base.routeCounts.active} active routes out of use, more than ${allowed}; force it if that is meant`,
+    { metadata: { lost: String(lost), active: String(base.routeCounts.active), allowed: String(allowed) } },
+  );
 }

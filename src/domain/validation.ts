@@ -9,12 +9,15 @@ const replacementCharacter = '\uFFFD';
 // oxlint-disable-next-line no-control-regex -- control characters are what this looks for
 const controlCharacters = /[\u0000-\u001F\u007F]/;
 
+/** That one refusal lists: a batch that is wrong everywhere must not answer with megabytes of it. */
+const violationsMax = 100;
+
 /** Collects everything that is wrong with a request, so that the caller is told all of it at once. */
 export class Violations {
   readonly #list: FieldViolation[] = [];
 
   add(field: string, description: string): void {
-    this.#list.push({ field, description });
+    if (this.#list.length < violationsMax) this.#list.push({ field, description });
   }
 
   /** A tenant, service or environment. */

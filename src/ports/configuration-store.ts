@@ -54,6 +54,13 @@ export type RouteFilter = {
   readonly states: readonly ('ACTIVE' | 'INACTIVE' | 'DELETED')[];
 };
 
+/** Which policies to list. */
+export type PolicyFilter = {
+  readonly tenant: string;
+  /** '' : all. */
+  readonly service: string;
+};
+
 /**
  * The source of truth: tenants, routes, policies, and the log of their changes.
  *
@@ -74,6 +81,8 @@ export interface ConfigurationStore {
   head(tenant: string): Promise<TenantHead | undefined>;
   /** The changes with `revision >= from`, oldest first, `limit` at most. */
   changesFrom(tenant: string, from: number, limit: number): Promise<Change[]>;
+  /** The changes with these revisions, in any order; what does not exist is left out. */
+  changesAt(tenant: string, revisions: readonly number[]): Promise<Change[]>;
   commit(commit: Commit): Promise<CommitOutcome>;
   /** The stored replies to those of the request ids that were used in the last 24 hours. */
   replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]>;
@@ -86,8 +95,14 @@ export interface ConfigurationStore {
     after: Omit<RouteKey, 'tenant'> | undefined,
     limit: number,
   ): Promise<{ routes: Route[]; revision: number } | undefined>;
+  /** Policies after a key (exclusive; undefined: from the start) in bytewise key order, with the revision they were read at. */
+  listPolicies(
+    filter: PolicyFilter,
+    after: Omit<TrafficPolicyKey, 'tenant'> | undefined,
+    limit: number,
+  ): Promise<{ policies: TrafficPolicy[]; revision: number } | undefined>;
   /** Tenants after a name (exclusive), in bytewise order. */
-  listTenants(after: string, limit: number): Promise<Tenant[]>;
+  listTenants(after: string, options: { readonly limit: number; readonly showDeleted: boolean }): Promise<Tenant[]>;
 }
 
 /** Wake-ups between replicas: hints that tenants have moved, so that polling can be slow. They may be lost. */

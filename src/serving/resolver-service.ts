@@ -11,6 +11,7 @@ import { limits } from '../domain/limits.ts';
 import type { Lookup, Resolution } from '../domain/resolve.ts';
 import { Violations } from '../domain/validation.ts';
 import type { CallContext, Handlers } from '../platform/grpc/handlers.ts';
+import { atFromWire } from '../wire/at-wire.ts';
 import { encodeResolution } from '../wire/resolve-wire.ts';
 import { toDomainError, toStatus } from '../wire/status.ts';
 
@@ -84,7 +85,7 @@ function nextUnlessDraining<Message>(
 }
 
 function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consistency } {
-  const { key, hashKey } = request;
+  const { key, hashKey, attributes, method } = request;
   const violations = new Violations();
   if (key === undefined) violations.add('key', 'is required');
   else {
@@ -94,12 +95,12 @@ function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consis
     if (key.version !== '') violations.version('key.version', key.version);
   }
   violations.text('hash_key', hashKey, limits.hashKeyLengthMax);
-  violations.text('method', request.method, limits.methodLengthMax);
-  checkAttributes(violations, request.attributes);
+  violations.text('method', method, limits.methodLengthMax);
+  checkAttributes(violations, attributes);
   const consistency = checkedConsistency(violations, request);
   violations.assertNone();
   const { tenant = '', service = '', environment = '', version = '' } = key ?? {};
-  return { lookup: { tenant, service, environment, version, hashKey }, consistency };
+  return { lookup: { tenant, service, environment, version, hashKey, attributes, method }, consistency };
 }
 
 function checkAttributes(violations: Violations, attributes: Readonly<Record<string, string>>): void {
@@ -107,13 +108,17 @@ function checkAttributes(violations: Violations, attributes: Readonly<Record<str
   if (keys.length > limits.attributesMax)
     return violations.add('attributes', `has more than ${limits.attributesMax} entries`);
   for (const key of keys) {
-    if (key === '') violations.add('attributes[""]', 'the key is empty');
-    violations.text(`attributes[${JSON.stringify(key)}]`, key, limits.attributeKeyLengthMax);
-    violations.text(`attributes[${JSON.stringify(key)}]`, attributes[key] ?? '', limits.attributeValueLengthMax);
+    const path = `attributes[${JSON.stringify(key)}]`;
+    if (key === '') violations.add(path, 'the key is empty');
+    violations.text(path, key, limits.attributeKeyLengthMax);
+    violations.text(path, attributes[key] ?? '', limits.attributeValueLengthMax);
   }
 }
 
-function checkedConsistency(violations: Violations, { consistency }: ResolveRequest): Consistency {
+function checkedConsistency(violations: Violations, { consistency, at }: ResolveRequest): Consistency {
+  // A point in the past is as fresh as it ever gets: what else is asked for is ignored.
+  const past = atFromWire(violations, at);
+  if (past !== undefined) return past;
   const requirement = consistency?.requirement;
   switch (requirement?.$case) {
     case undefined:

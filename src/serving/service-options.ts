@@ -5,10 +5,22 @@ import type { Logger } from '../platform/logger.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import { isFault, toDomainError, toStatus } from '../wire/status.ts';
 
+/** 5 s: enough for a client that reads at all, on any network that carries calls. */
+const statusLingerMsDefault = 5_000;
+
 /** What all our services have in common: our errors become statuses, and faults are logged with the id that the caller gets. */
-export function serviceOptions({ logger, draining }: { logger: Logger; draining: AbortSignal }): ServiceOptions {
+export function serviceOptions({
+  logger,
+  draining,
+  statusLingerMs = statusLingerMsDefault,
+}: {
+  logger: Logger;
+  draining: AbortSignal;
+  statusLingerMs?: number;
+}): ServiceOptions {
   return {
     draining,
+    statusLingerMs,
     decode: decodeRequest,
     malformed: (cause) => new DomainError('MALFORMED_MESSAGE', 'the request cannot be decoded', { cause }),
     statusOf: (thrown, { method, correlationId }) => {

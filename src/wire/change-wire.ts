@@ -1,3 +1,4 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Change, ChangeAction as Action, ChangeSubject } from '../domain/change.ts';
 import { ChangeAction, type Change as WireChange } from '../gen/trafficmanager/v1/change.ts';
 import { routeFromWire, routeToWire } from './route-wire.ts';
@@ -13,9 +14,14 @@ const actionToWire = {
   UNDELETED: ChangeAction.CHANGE_ACTION_UNDELETED,
 } as const satisfies Record<Action, ChangeAction>;
 
-const actionFromWire = new Map<ChangeAction, Action>(
+const actions = new Map<ChangeAction, Action>(
   Object.entries(actionToWire).map(([action, wire]) => [wire, action as Action]),
 );
+
+/** The action that a wire value names; undefined for UNSPECIFIED, and for numbers that no action has. */
+export function actionFromWire(wire: ChangeAction): Action | undefined {
+  return actions.get(wire);
+}
 
 export function changeToWire(change: Change): WireChange {
   return {
@@ -54,9 +60,26 @@ function resourceToWire(subject: ChangeSubject): NonNullable<WireChange['resourc
   }
 }
 
+/** Field numbers of ListChangesResponse, in change_service.proto. */
+const pageField = { changes: 1, nextPageToken: 2, revision: 3 } as const;
+
+/**
+ * A ListChangesResponse of changes that are encoded already: how many fit in a page is decided by their bytes, and encoding is most
+ * of what a page costs here.
+ */
+export function encodeChangePage(
+  changes: readonly Uint8Array[],
+  { nextPageToken, revision }: { nextPageToken: string; revision: number },
+): Buffer {
+  const writer = new BinaryWriter();
+  for (const change of changes) writer.tag(pageField.changes, WireType.LengthDelimited).bytes(change);
+  if (nextPageToken !== '') writer.tag(pageField.nextPageToken, WireType.LengthDelimited).string(nextPageToken);
+  return Buffer.from(writer.tag(pageField.revision, WireType.Varint).int64(revision).finish());
+}
+
 /** A change as another process sent it. Throws when it has no resource: a newer sender's, which this program must not skip. */
 export function changeFromWire(wire: WireChange): Change {
-  const action = actionFromWire.get(wire.action);
+  const action = actionFromWire(wire.action);
   if (action === undefined)
     throw new Error(`change ${wire.revision} of ${wire.tenant} has an unknown action ${wire.action}`);
   return {

@@ -12,6 +12,7 @@ import { policyToWire } from './traffic-policy-wire.ts';
 
 const reasonToWire = {
   KEY: SelectionReason.SELECTION_REASON_KEY,
+  MATCH_RULE: SelectionReason.SELECTION_REASON_MATCH_RULE,
   SPLIT: SelectionReason.SELECTION_REASON_SPLIT,
   DEFAULT_VERSION: SelectionReason.SELECTION_REASON_DEFAULT_VERSION,
 } as const satisfies Record<Reason, SelectionReason>;
@@ -20,9 +21,10 @@ const sourceToWire = {
   SNAPSHOT: WireSource.FRESHNESS_SOURCE_SNAPSHOT,
   CACHE: WireSource.FRESHNESS_SOURCE_CACHE,
   CONTROL_PLANE: WireSource.FRESHNESS_SOURCE_CONTROL_PLANE,
+  HISTORY: WireSource.FRESHNESS_SOURCE_HISTORY,
 } as const satisfies Record<FreshnessSource, WireSource>;
 
-const emptyResponse = { selectionReason: SelectionReason.SELECTION_REASON_UNSPECIFIED } as const;
+const emptyResponse = { selectionReason: SelectionReason.SELECTION_REASON_UNSPECIFIED, matchRule: '' } as const;
 const encodedRoutes = new WeakMap<Route, Uint8Array>();
 const encodedPolicies = new WeakMap<TrafficPolicy, Uint8Array>();
 
@@ -30,9 +32,10 @@ const encodedPolicies = new WeakMap<TrafficPolicy, Uint8Array>();
  * Encodes an answer as a ResolveResponse. Protobuf lets a message be the concatenation of its parts, so the route and the
  * policy are encoded once in their life, and an answer costs one small encoding and one copy.
  */
-export function encodeResolution({ route, policy, reason }: Resolution, freshness: Freshness): Buffer {
+export function encodeResolution({ route, policy, reason, matchRule = '' }: Resolution, freshness: Freshness): Buffer {
   const tail = ResolveResponse.encode({
     selectionReason: reasonToWire[reason],
+    matchRule,
     freshness: {
       source: sourceToWire[freshness.source],
       revision: BigInt(freshness.revision),

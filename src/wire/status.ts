@@ -35,6 +35,12 @@ const codes = {
   INTERNAL: status.INTERNAL,
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
   OVERLOADED: status.RESOURCE_EXHAUSTED,
+  TENANT_DELETED: status.FAILED_PRECONDITION,
+  SHRINK_REFUSED: status.FAILED_PRECONDITION,
+  QUOTA_EXCEEDED: status.RESOURCE_EXHAUSTED,
+  RATE_LIMITED: status.RESOURCE_EXHAUSTED,
+  CREDENTIAL_REQUIRED: status.UNAUTHENTICATED,
+  PERMISSION_DENIED: status.PERMISSION_DENIED,
 } as const satisfies Record<Reason, status>;
 
 /** The reason that another process of ours gave; undefined when it is none that this program knows. */

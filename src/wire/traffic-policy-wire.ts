@@ -3,15 +3,21 @@ import type {
   TrafficPolicy as WirePolicy,
   TrafficPolicyKey as WirePolicyKey,
 } from '../gen/trafficmanager/v1/traffic_policy.ts';
+import { callSettingsFromWire, callSettingsToWire } from './call-settings-wire.ts';
+import { ruleFromWire, ruleToWire } from './match-rule-wire.ts';
+import { splitFromWire, splitToWire } from './weighted-split-wire.ts';
 
 export function policyKeyFromWire(key: WirePolicyKey | undefined): TrafficPolicyKey {
   return { tenant: key?.tenant ?? '', service: key?.service ?? '', environment: key?.environment ?? '' };
 }
 
+/** What a caller wants a policy to be, not validated yet: everything that is wrong with it is still to be seen in the value. */
 export function policyValueFromWire(policy: WirePolicy | undefined): TrafficPolicyValue {
   return {
     defaultVersion: policy?.defaultVersion ?? '',
-    split: (policy?.split ?? []).map(({ version, weight }) => ({ version, weight })),
+    split: splitFromWire(policy?.split ?? []),
+    rules: (policy?.rules ?? []).map(ruleFromWire),
+    ...(policy === undefined ? {} : callSettingsFromWire(policy)),
   };
 }
 
@@ -19,7 +25,9 @@ export function policyToWire(policy: TrafficPolicy): WirePolicy {
   return {
     key: policy.key,
     defaultVersion: policy.defaultVersion,
-    split: policy.split.map(({ version, weight }) => ({ version, weight })),
+    split: splitToWire(policy.split),
+    rules: policy.rules.map(ruleToWire),
+    ...callSettingsToWire(policy),
     revision: BigInt(policy.revision),
     etag: policy.etag,
     createTime: new Date(policy.createTimeMs),

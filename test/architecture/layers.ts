@@ -37,13 +37,24 @@ export const layers: readonly Layer[] = [
 
   // What everybody shares. `domain` is pure: no packages, not even `node:`.
   { name: 'gen', files: /^src\/gen\//, imports: [], packages: ['@bufbuild/protobuf*', ...grpc] },
-  { name: 'domain', files: /^src\/domain\//, imports: [], packages: [] },
+  // RE2, the one package of the domain: as pure as its other functions, loaded at its first use (decision 0005).
+  { name: 'domain/regex', files: /^src\/domain\/regex\//, imports: ['domain'], packages: ['node:module', 're2js'] },
+  { name: 'domain', files: /^src\/domain\//, imports: ['domain/regex'], packages: [] },
   { name: 'wire', files: /^src\/wire\//, imports: ['domain', 'gen'], packages: ['@bufbuild/protobuf*', ...grpc] },
   {
     name: 'platform',
     files: /^src\/platform\//,
     imports: [],
-    packages: ['node:*', ...grpc, '@grpc/proto-loader', '@grpc/reflection', 'grpc-health-check', 'lru-cache', 'pino'],
+    packages: [
+      'node:*',
+      ...grpc,
+      '@grpc/proto-loader',
+      '@grpc/reflection',
+      'grpc-health-check',
+      'lru-cache',
+      'pino',
+      'rate-limiter-flexible',
+    ],
   },
 
   // The services that control plane and sidecar serve alike, over whatever answers (decision 0003).

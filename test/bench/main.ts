@@ -1,14 +1,35 @@
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench-options.ts';
+import { benchHistory } from './history/bench-history.ts';
+import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
+import { benchWatch } from './watch/bench-watch.ts';
+import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
 const benches: Readonly<
   Record<string, { readonly about: string; readonly run: (options: BenchOptions) => Promise<void> }>
 > = {
+  history: {
+    about:
+      'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
+    run: benchHistory,
+  },
+  policy: {
+    about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
+    run: benchPolicy,
+  },
   resolve: {
     about: "unary Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth",
     run: benchResolve,
+  },
+  watch: {
+    about: 'a change to the last of 1,000 and 10,000 watchers, and what watchers and routes take of a replica',
+    run: benchWatch,
+  },
+  writes: {
+    about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',
+    run: benchWrites,
   },
 };
 

@@ -8,6 +8,8 @@ export type BenchServer = AsyncDisposable & {
   readonly pid: number;
   /** CPU time of all its threads so far, microseconds; NaN where the kernel does not tell. */
   cpuUs(): number;
+  /** Sends a message to a server that answers messages; its answer. */
+  ask(message: string): Promise<unknown>;
 };
 
 const canPin =
@@ -31,6 +33,11 @@ export async function spawnServer(script: string, variables: Readonly<Record<str
     address: message.address,
     pid,
     cpuUs: () => cpuUsOf(pid),
+    ask: async (message) => {
+      child.send(message);
+      const [answer] = (await once(child, 'message')) as [unknown];
+      return answer;
+    },
     [Symbol.asyncDispose]: async () => {
       child.kill('SIGKILL');
       await once(child, 'exit');

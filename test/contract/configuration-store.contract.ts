@@ -45,11 +45,26 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
 
     test('the first commit creates the tenant, with the time that the commit answers', async () => {
       const history = new TenantHistory(store, 'first');
-      const changes = history.stage([{ kind: 'create_tenant', tenant: 'first', value: { displayName: 'The First' } }]);
+      const changes = history.stage([
+        { kind: 'create_tenant', tenant: 'first', value: { displayName: 'The First', quotas: {} } },
+      ]);
       const outcome = await store.commit({ tenant: 'first', expected: history.position, changes, replies: [] });
       if (outcome.kind === 'conflict') throw new Error('nothing to conflict with');
 
-      const tenant = { tenant: 'first', displayName: 'The First', revision: 1, createTimeMs: outcome.commitTimeMs };
+      const [change] = changes;
+      if (change?.subject.kind !== 'tenant') throw new Error('the tenant is created first');
+      const { etag } = change.subject.after;
+      expect(etag).not.toBe('');
+      const tenant = {
+        tenant: 'first',
+        displayName: 'The First',
+        quotas: {},
+        state: 'ACTIVE',
+        etag,
+        revision: 1,
+        ownRevision: 1,
+        createTimeMs: outcome.commitTimeMs,
+      };
       expect(await other.getTenant('first')).toEqual(tenant);
       expect(await other.head('first')).toEqual({ tenant: 'first', position: { revision: 1, commitId: 'first-1' } });
       expect(await other.load('first')).toEqual({
@@ -64,7 +79,9 @@ export function describeCommits(name: string, open: () => Promise<OpenedStores>)
       const history = await newTenant();
       const before = await everythingOf(history.tenant, []);
       const again = new TenantHistory(store, history.tenant);
-      const changes = again.stage([{ kind: 'create_tenant', tenant: history.tenant, value: { displayName: 'Mine' } }]);
+      const changes = again.stage([
+        { kind: 'create_tenant', tenant: history.tenant, value: { displayName: 'Mine', quotas: {} } },
+      ]);
       expect(await other.commit({ tenant: history.tenant, expected: again.position, changes, replies: [] })).toEqual({
         kind: 'conflict',
       });

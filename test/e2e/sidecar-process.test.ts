@@ -6,7 +6,15 @@ import { findFreePort } from '../../deploy/embedded/listen-address.ts';
 import { createClient, message, ResolveRequest, type TrafficManagerClient } from '../../src/client/index.ts';
 import { createDatabase } from '../support/postgres.ts';
 import { runProcess, startProcess, type TestProcess } from '../support/sidecar-process.ts';
-import { keyOf, lookupsOf, makeSocketDirectory, putRoute, putTenant } from '../support/sidecar.ts';
+import {
+  endsSnapshot,
+  keyOf,
+  lookupsOf,
+  makeSocketDirectory,
+  putRoute,
+  putTenant,
+  takeUntil,
+} from '../support/sidecar.ts';
 
 /** Longer than a test may take: what ends in time has not been forced to. */
 const patientDrain = { TM_DRAIN_MS: '600000' };
@@ -114,9 +122,11 @@ describe('stopping', () => {
       // The caller means to ask more.
       await new Promise(() => {});
     }
-    const streams = [client.watch({ tenant: 'acme' }), client.resolver.streamResolve(askOnce())];
-    for (const stream of streams) expect((await stream.next()).done).toBe(false);
-    return streams;
+    const watch = client.watch({ tenant: 'acme' });
+    await takeUntil(watch, endsSnapshot);
+    const resolving = client.resolver.streamResolve(askOnce());
+    expect((await resolving.next()).done).toBe(false);
+    return [watch, resolving];
   }
 
   test('a sidecar on SIGTERM ends its streams, answers what is under way, and exits with 0', async () => {

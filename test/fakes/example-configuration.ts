@@ -1,6 +1,7 @@
 import type { Endpoint } from '../../src/domain/endpoint.ts';
 import type { Mutation } from '../../src/domain/mutation.ts';
 import type { RouteKey, RouteValue } from '../../src/domain/route.ts';
+import type { Tenant } from '../../src/domain/tenant.ts';
 import type { Transaction } from '../../src/domain/transaction.ts';
 
 /** Ordinary values for tests that do not care which: what a test is about, it names itself. */
@@ -30,7 +31,13 @@ export function moveRoute(key: RouteKey, url: string): Mutation {
 }
 
 export function createTenant(tenant: string, displayName = ''): Mutation {
-  return { kind: 'create_tenant', tenant, value: { displayName } };
+  return { kind: 'create_tenant', tenant, value: { displayName, quotas: {} } };
+}
+
+/** A tenant as committed. */
+export function exampleTenantRecord(fields: Partial<Tenant> = {}): Tenant {
+  const own = { displayName: '', quotas: {}, state: 'ACTIVE', etag: 'etag' } as const;
+  return { tenant: exampleTenant, ...own, revision: 1, ownRevision: 1, createTimeMs: 1, ...fields };
 }
 
 export function setDefaultVersion(key: Omit<RouteKey, 'version'>, defaultVersion: string): Mutation {
@@ -38,7 +45,7 @@ export function setDefaultVersion(key: Omit<RouteKey, 'version'>, defaultVersion
   return {
     kind: 'set_traffic_policy',
     key: { tenant, service, environment },
-    value: { defaultVersion, split: [] },
+    value: { defaultVersion, split: [], rules: [] },
     etag: '',
   };
 }
@@ -49,5 +56,14 @@ export function transactionOf(
   mutations: readonly Mutation[],
   fields: Partial<Transaction> = {},
 ): Transaction {
-  return { tenant, mutations, commitId, actor: 'alice', correlationId: `correlation-${commitId}`, ...fields };
+  return {
+    tenant,
+    mutations,
+    commitId,
+    actor: 'alice',
+    correlationId: `correlation-${commitId}`,
+    shrinkProtection: { kind: 'forced' },
+    onlyAtRevision: undefined,
+    ...fields,
+  };
 }

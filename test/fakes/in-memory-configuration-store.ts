@@ -43,6 +43,10 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
       const start = Math.max(from, 1) - 1;
       return copy(changes.slice(start, start + limit));
     },
+    changesAt: async (tenant, revisions) => {
+      const changes = tenants.get(tenant)?.changes ?? [];
+      return copy(revisions.flatMap((revision) => changes[revision - 1] ?? []));
+    },
     commit: async (commit) => commitTo(tenants, copy(commit), wallMs()),
     replies: async (tenant, requestIds) => {
       const kept = tenants.get(tenant)?.replies;
@@ -65,8 +69,20 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
         .map(([, route]) => route);
       return { routes: copy(routes.slice(0, limit)), revision: record.position.revision };
     },
-    listTenants: async (after, limit) => {
-      const found = [...tenants.entries()].filter(([name]) => name > after).toSorted(byPath);
+    listPolicies: async ({ tenant, service }, after, limit) => {
+      const record = tenants.get(tenant);
+      if (record === undefined) return undefined;
+      const from = after === undefined ? '' : policyPath(after);
+      const policies = [...record.policies.entries()]
+        .filter(([path, { key }]) => path > from && (service === '' || key.service === service))
+        .toSorted(byPath)
+        .map(([, policy]) => policy);
+      return { policies: copy(policies.slice(0, limit)), revision: record.position.revision };
+    },
+    listTenants: async (after, { limit, showDeleted }) => {
+      const found = [...tenants.entries()]
+        .filter(([name, { tenant }]) => name > after && (showDeleted || tenant.state === 'ACTIVE'))
+        .toSorted(byPath);
       return copy(found.slice(0, limit).map(([, { tenant }]) => tenant));
     },
   };
@@ -101,7 +117,16 @@ function commitTo(tenants: Map<string, TenantRecord>, commit: Commit, nowMs: num
   );
   if (answered) return { kind: 'conflict' };
   const record: TenantRecord = found ?? {
-    tenant: { tenant, displayName: '', revision: 0, createTimeMs: 0 },
+    tenant: {
+      tenant,
+      displayName: '',
+      quotas: {},
+      state: 'ACTIVE',
+      etag: '',
+      revision: 0,
+      ownRevision: 0,
+      createTimeMs: 0,
+    },
     position: head,
     commitTimeMs: 0,
     routes: new Map(),

@@ -1,8 +1,8 @@
-import { withCommitTime, type Change, type Position } from '../../src/domain/change.ts';
+import { resourceOf, withCommitTime, type Change, type Position } from '../../src/domain/change.ts';
 import type { Mutation } from '../../src/domain/mutation.ts';
 import { TenantState } from '../../src/domain/tenant-view.ts';
 import { stage } from '../../src/domain/transaction.ts';
-import type { HeldSnapshot } from '../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot } from '../../sidecar/snapshot/snapshot-memory.ts';
 import { createTenant, transactionOf } from './example-configuration.ts';
 
 /** One tenant's history without a store: what a source of changes would tell of it. The tenant's creation is revision 1. */
@@ -47,4 +47,22 @@ export class SidecarHistory {
       policies: groups.flatMap(({ policy }) => policy ?? []),
     };
   }
+}
+
+/** Whole transactions, as a source tells of them. */
+export function rangeOf(changes: readonly Change[]): ChangeRange {
+  const { revision, commitId } = changes.at(-1) ?? { revision: 0, commitId: '' };
+  return { changes, position: { revision, commitId }, coalescedAfter: undefined };
+}
+
+/** The same, of which only the newest change of each resource is told. */
+export function coalescedRangeOf(changes: readonly Change[]): ChangeRange {
+  const [first] = changes;
+  if (first === undefined) throw new Error('changes to coalesce');
+  const newest = new Map(changes.map((change) => [resourceOf(change.subject), change]));
+  return {
+    ...rangeOf(changes),
+    changes: changes.filter((change) => newest.get(resourceOf(change.subject)) === change),
+    coalescedAfter: first.revision - 1,
+  };
 }

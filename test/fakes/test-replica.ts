@@ -39,8 +39,10 @@ export class TestReplica {
       signal = new AbortController().signal,
     } = options;
     commits += 1;
+    // As the edges do it: what was asked for, before anything is made of it.
+    const question = [tenant, mutations];
     const transaction = transactionOf(tenant, `commit-${commits}`, mutations);
-    return await this.writer.write({ transaction, requestId, validateOnly, signal });
+    return await this.writer.write({ transaction, requestId, validateOnly, question, signal });
   }
 }
 

@@ -84,11 +84,12 @@ test('what the file does not mention is left alone', async () => {
   for (const [name, route] of before) expect(server.routes.get(name)).toEqual(route);
 });
 
-test('a display name that differs cannot be applied, and says so', async () => {
+test('a display name that differs is changed, once', async () => {
   await apply();
-  const error = await failureOf(applyText('tenants: [{ tenant: acme, display_name: Other }]'));
-  expect(error).toBeInstanceOf(ApplyError);
-  expect(error).toMatchObject({ refused: [{ resource: 'tenant acme', error: { code: 'ALREADY_EXISTS' } }] });
+  const text = 'tenants: [{ tenant: acme, display_name: Other }]';
+  expect(await applyText(text)).toEqual({ changes: 1, unchanged: 0 });
+  expect(server.tenants.get('acme')?.displayName).toBe('Other');
+  expect(await applyText(text)).toEqual({ changes: 0, unchanged: 1 });
 });
 
 test('a route that the file switches off never answers, not even for a moment', async () => {

@@ -26,8 +26,12 @@ import {
   type ListRoutesRequest,
   type UpdateRouteRequest,
 } from '../../src/gen/trafficmanager/v1/route_service.ts';
-import type { Tenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
-import { TenantServiceService, type CreateTenantRequest } from '../../src/gen/trafficmanager/v1/tenant_service.ts';
+import { TenantState, type Tenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
+import {
+  TenantServiceService,
+  type CreateTenantRequest,
+  type UpdateTenantRequest,
+} from '../../src/gen/trafficmanager/v1/tenant_service.ts';
 import type { TrafficPolicy } from '../../src/gen/trafficmanager/v1/traffic_policy.ts';
 import {
   TrafficPolicyServiceService,
@@ -185,13 +189,24 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
   function createTenant({ tenant }: CreateTenantRequest) {
     const before = tenants.get(tenant!.tenant);
     if (before === undefined) {
-      tenants.set(tenant!.tenant, { ...tenant!, revision: 0n });
+      tenants.set(tenant!.tenant, { ...tenant!, state: TenantState.TENANT_STATE_ACTIVE, revision: 0n });
       const resource = { $case: 'tenantChange' as const, value: { before, after: tenant } };
       const change = commit(tenant!.tenant, { action: ChangeAction.CHANGE_ACTION_CREATED, resource });
       return { tenant: tenants.get(tenant!.tenant), change };
     }
     if (before.displayName === tenant!.displayName) return { tenant: before, change: undefined };
     throw new Refusal({ code: status.ALREADY_EXISTS, reason: 'ALREADY_EXISTS', message: 'Another display name.' });
+  }
+
+  function updateTenant({ tenant, updateMask }: UpdateTenantRequest) {
+    const before = tenants.get(tenant!.tenant);
+    if (before === undefined) throw notFound('TENANT_NOT_FOUND', `tenant ${tenant!.tenant}`);
+    const { displayName } = updateMask?.includes('display_name') === true ? tenant! : before;
+    if (displayName === before.displayName) return { tenant: before, change: undefined };
+    const after = { ...before, displayName };
+    tenants.set(tenant!.tenant, after);
+    const resource = { $case: 'tenantChange' as const, value: { before, after } };
+    return { tenant: after, change: commit(tenant!.tenant, { action: ChangeAction.CHANGE_ACTION_UPDATED, resource }) };
   }
 
   function setTrafficPolicy({ trafficPolicy }: SetTrafficPolicyRequest) {
@@ -204,8 +219,8 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
       }
     }
     const before = policies.get(name);
-    const { defaultVersion, split } = after;
-    if (before !== undefined && isDeepStrictEqual([before.defaultVersion, before.split], [defaultVersion, split])) {
+    const valueOf = (policy: TrafficPolicy) => ({ ...policy, revision: 0n, etag: '', updatedBy: '' });
+    if (before !== undefined && isDeepStrictEqual(valueOf(before), valueOf(after))) {
       return { trafficPolicy: before, revision: before.revision, change: undefined };
     }
     const action = before === undefined ? ChangeAction.CHANGE_ACTION_CREATED : ChangeAction.CHANGE_ACTION_UPDATED;
@@ -220,7 +235,7 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
     const route = routes.get(routeName({ ...key!, version: key!.version || policy?.defaultVersion || '' }));
     if (route === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(key!));
     const freshness = { source: 1, revision: route.revision, stalenessMs: 0n, stale: false } as const;
-    return { route, trafficPolicy: policy, selectionReason: key!.version === '' ? 3 : 1, freshness };
+    return { route, trafficPolicy: policy, selectionReason: key!.version === '' ? 3 : 1, matchRule: '', freshness };
   }
 
   async function streamResolve(call: ServerDuplexStream<StreamResolveRequest, StreamResolveResponse>): Promise<void> {
@@ -247,6 +262,7 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
   });
   server.addService(TenantServiceService, {
     createTenant: unary('CreateTenant', createTenant),
+    updateTenant: unary('UpdateTenant', updateTenant),
     getTenant: unary('GetTenant', ({ tenant }: { tenant: string }) => ({ tenant: tenants.get(tenant) })),
     listTenants: unary('ListTenants', () => ({ tenants: [...tenants.values()], nextPageToken: '' })),
   });

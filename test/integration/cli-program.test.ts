@@ -85,7 +85,7 @@ test('tenants are created and listed', async () => {
     change: { action: 'CHANGE_ACTION_CREATED', revision: 1 },
   });
   expect(await result('tenants', 'list')).toEqual({
-    tenants: [{ tenant: 'acme', display_name: 'Acme', revision: 1 }],
+    tenants: [{ tenant: 'acme', display_name: 'Acme', state: 'TENANT_STATE_ACTIVE', etag: '', revision: 1 }],
     next_page_token: '',
   });
 });
@@ -323,7 +323,7 @@ test('watch prints a JSON line for each message until Ctrl-C, which is a good en
     'pay',
   ];
   const terminal = { env: {}, stdout, stderr, signal: controller.signal, actor: 't', newCorrelationId: () => 'c' };
-  expect(await runProgram([...args, '--progress-interval', '1s'], terminal)).toBe(0);
+  expect(await runProgram([...args, '--progress-interval', '1s', '--every-change'], terminal)).toBe(0);
   expect(stdout.text).toBe(
     '{"revision":7,"commit_id":"c","progress":{},"staleness_ms":0}\n{"revision":8,"commit_id":"c","progress":{},"staleness_ms":0}\n',
   );
@@ -333,6 +333,7 @@ test('watch prints a JSON line for each message until Ctrl-C, which is a good en
     environments: [],
     afterRevision: 6n,
     progressInterval: { seconds: 1n, nanos: 0 },
+    everyChange: true,
   });
 });
 

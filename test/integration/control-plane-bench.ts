@@ -1,5 +1,5 @@
 import { Client as Postgres } from 'pg';
-import { afterAll, beforeAll, inject } from 'vitest';
+import { afterAll, beforeAll, expect, inject } from 'vitest';
 import {
   Endpoint,
   message,
@@ -9,6 +9,7 @@ import {
   TrafficPolicy,
   type Fields,
   type TrafficManagerClient,
+  type WatchResponse,
 } from '../../src/client/index.ts';
 import type { ControlPlaneConfig } from '../../src/config.ts';
 import { readEveryRow } from '../contract/open-test-database.ts';
@@ -67,6 +68,23 @@ export function useControlPlanes(count = 1, config: Partial<ControlPlaneConfig> 
     },
     everyRow: async () => await readEveryRow(postgres),
   };
+}
+
+/** Takes the whole snapshot that a watch begins with, all of it of one revision. */
+export async function snapshotOf(
+  watch: AsyncIterator<WatchResponse, void, void>,
+  revision: bigint,
+): Promise<{ routes: Route[]; trafficPolicies: TrafficPolicy[] }> {
+  const snapshot: { routes: Route[]; trafficPolicies: TrafficPolicy[] } = { routes: [], trafficPolicies: [] };
+  for (;;) {
+    const { value } = await watch.next();
+    expect(value).toMatchObject({ revision, event: { $case: 'snapshotChunk' } });
+    if (value?.event?.$case !== 'snapshotChunk') throw new Error('a snapshot');
+    const { routes, trafficPolicies, last } = value.event.value;
+    snapshot.routes.push(...routes);
+    snapshot.trafficPolicies.push(...trafficPolicies);
+    if (last) return snapshot;
+  }
 }
 
 export function keyOf(tenant: string, version = 'v1', fields: Partial<RouteKey> = {}): RouteKey {

@@ -42,6 +42,7 @@ describe('ResolverService', () => {
       route,
       trafficPolicy,
       selectionReason: SelectionReason.SELECTION_REASON_KEY,
+      matchRule: '',
       freshness: {
         source: FreshnessSource.FRESHNESS_SOURCE_CONTROL_PLANE,
         revision: 8n,

@@ -7,7 +7,7 @@ import { Database } from '../../src/outbound/postgres/database.ts';
 import { TenantState } from '../../src/domain/tenant-view.ts';
 import { callRaw, startTestControlPlane, type TestControlPlane } from '../support/control-plane.ts';
 import { createDatabase, startTestPostgres, type TestPostgres } from '../support/postgres.ts';
-import { endpointAt, keyOf, routeOf } from './control-plane-bench.ts';
+import { endpointAt, keyOf, routeOf, snapshotOf } from './control-plane-bench.ts';
 
 const tenant = 'acme';
 const strong = { requirement: { $case: 'strong', value: true } } as const;
@@ -173,7 +173,7 @@ describe('a Postgres that is down', () => {
     await client.routes.createRoute({ route: routeOf(kept) });
     const { route, revision } = await client.routes.createRoute({ route: routeOf(key) });
     const watch = client.watch({ tenant, progressInterval: { seconds: 0n, nanos: 100_000_000 } });
-    expect((await watch.next()).value).toMatchObject({ revision, event: { $case: 'snapshotChunk' } });
+    await snapshotOf(watch, revision);
     await postgres.stop();
 
     const unavailable = { code: 'UNAVAILABLE', reason: 'DATABASE_UNAVAILABLE', retryDelayMs: 1_000 };

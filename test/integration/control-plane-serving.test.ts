@@ -5,7 +5,7 @@ import { describe, expect, inject, test } from 'vitest';
 import { createTransport, message, Tenant, TrafficManagerError, type Transport } from '../../src/client/index.ts';
 import { GetTenantRequest } from '../../src/gen/trafficmanager/v1/tenant_service.ts';
 import { callRaw, startTestReplicas, type TestControlPlane } from '../support/control-plane.ts';
-import { keyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
+import { keyOf, routeOf, snapshotOf, useControlPlanes } from './control-plane-bench.ts';
 
 const services = ['RouteService', 'TrafficPolicyService', 'TenantService', 'ResolverService', 'WatchService'].map(
   (name) => `trafficmanager.v1.${name}`,
@@ -130,7 +130,7 @@ describe('a control plane that shuts down', () => {
     await using controlPlane = await serving();
     using transport = createTransport({ address: controlPlane.address });
     const watch = controlPlane.client.watch({ tenant: 'acme' });
-    expect((await watch.next()).value).toMatchObject({ revision: 2n, event: { $case: 'snapshotChunk' } });
+    await snapshotOf(watch, 2n);
     const ended = watch.next();
     const stopped = controlPlane.stop();
     await expect(ended).rejects.toMatchObject({ code: 'UNAVAILABLE', reason: 'SHUTTING_DOWN', retryDelayMs: 0 });

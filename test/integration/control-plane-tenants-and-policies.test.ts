@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { message, RouteState, Tenant, TrafficPolicy } from '../../src/client/index.ts';
+import { message, RouteState, Tenant, TenantState, TrafficPolicy } from '../../src/client/index.ts';
 import { keyOf, policyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
 
 describe('TenantService', () => {
@@ -16,7 +16,15 @@ describe('TenantService', () => {
 
   test('CreateTenant makes a tenant with its first revision', async () => {
     const { tenant, change } = await create('made', 'Made 👋');
-    expect(tenant).toEqual({ tenant: 'made', displayName: 'Made 👋', revision: 1n, createTime: change?.commitTime });
+    expect(tenant).toEqual({
+      tenant: 'made',
+      displayName: 'Made 👋',
+      quotas: {},
+      state: TenantState.TENANT_STATE_ACTIVE,
+      etag: expect.stringMatching(/^[0-9a-f]{16}$/),
+      revision: 1n,
+      createTime: change?.commitTime,
+    });
     expect(change).toMatchObject({
       revision: 1n,
       resource: { $case: 'tenantChange', value: { before: undefined, after: tenant } },
@@ -115,6 +123,7 @@ describe('TrafficPolicyService', () => {
       trafficPolicy: message(TrafficPolicy, { key, split, revision: 77n, updatedBy: 'me' }),
     });
     expect(replaced.trafficPolicy).toEqual({
+      ...message(TrafficPolicy, {}),
       key,
       defaultVersion: '',
       split,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { message, TrafficPolicy, type TrafficManagerClient, type WatchResponse } from '../../src/client/index.ts';
-import { keyOf, policyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
+import { keyOf, policyOf, routeOf, snapshotOf, useControlPlanes } from './control-plane-bench.ts';
 
 type Watch = AsyncGenerator<WatchResponse, void, void>;
 
@@ -76,11 +76,9 @@ describe('a watch', () => {
       const minRevision = { requirement: { $case: 'minRevision', value: revision } } as const;
       await client.resolver.resolve({ key: keyOf(tenant, 'v1', { service: 'shop' }), consistency: minRevision });
       const watch = client.watch({ tenant });
-      const first = await next(watch);
-      expect(first).toMatchObject({ revision, event: { $case: 'snapshotChunk', value: { last: true } } });
-      if (first.event?.$case !== 'snapshotChunk') throw new Error('a snapshot');
-      expect(new Set(first.event.value.routes.map(({ key }) => key?.service))).toEqual(new Set(['cart', 'shop']));
-      expect(first.event.value.trafficPolicies.map(({ defaultVersion }) => defaultVersion)).toEqual(['v1']);
+      const { routes, trafficPolicies } = await snapshotOf(watch, revision);
+      expect(new Set(routes.map(({ key }) => key?.service))).toEqual(new Set(['cart', 'shop']));
+      expect(trafficPolicies.map(({ defaultVersion }) => defaultVersion)).toEqual(['v1']);
       const method = revision % 2n === 0n ? 'deactivateRoute' : 'activateRoute';
       const { change } = await bench.client.routes[method]({ key: keyOf(tenant) });
       expect(await next(watch)).toMatchObject({

@@ -68,13 +68,24 @@ export const policy: fc.Arbitrary<TrafficPolicy> = fc.record({
   key: policyKey,
   defaultVersion: fc.oneof(fc.constant(''), version),
   split: fc.array(fc.record({ version, weight: fc.integer({ min: 0, max: 10_000 }) }), { maxLength: 5 }),
+  rules: fc.constant([]),
   ...provenance,
 });
+
+/** 0 is a quota, too: it allows nothing. */
+const quota = fc.integer({ min: 0, max: 1_000_000 });
 
 export const tenant: fc.Arbitrary<Tenant> = fc.record({
   tenant: name,
   displayName: text,
+  quotas: fc.record(
+    { routesMax: quota, watchersMax: quota, writesPerSecond: quota, lookupsPerSecond: quota },
+    { requiredKeys: [], noNullPrototype: true },
+  ),
+  state: fc.constantFrom('ACTIVE', 'DELETED'),
+  etag: provenance.etag,
   revision,
+  ownRevision: revision,
   createTimeMs: timeMs,
 });
 

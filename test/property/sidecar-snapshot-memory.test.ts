@@ -7,7 +7,7 @@ import type { Mutation } from '../../src/domain/mutation.ts';
 import { resolve, type Lookup } from '../../src/domain/resolve.ts';
 import { TenantState, type TenantView } from '../../src/domain/tenant-view.ts';
 import { createRoute, exampleEndpoint, exampleRouteValue, setDefaultVersion } from '../fakes/example-configuration.ts';
-import { SidecarHistory } from '../fakes/sidecar-history.ts';
+import { coalescedRangeOf, rangeOf, SidecarHistory } from '../fakes/sidecar-history.ts';
 
 // A run that fails prints its seed and path: `fc.assert(…, { seed, path })` replays it.
 
@@ -17,13 +17,13 @@ const versions = ['v1', 'v2', 'v3'];
 
 type Step =
   | { readonly kind: 'commit'; readonly tenant: number; readonly mutations: readonly Mutating[] }
-  /** Changes that were committed and not told; `repeated` of the older ones are told again before them. */
-  | { readonly kind: 'deliver'; readonly tenant: number; readonly repeated: number }
+  /** Changes that were committed and not told; `repeated` of the older ones are told again before them, and all of them coalesced. */
+  | { readonly kind: 'deliver'; readonly tenant: number; readonly repeated: number; readonly coalesced: boolean }
   | { readonly kind: 'snapshot'; readonly tenant: number }
   | { readonly kind: 'look_up'; readonly tenant: number; readonly service: number; readonly version: number };
 
 type Mutating = {
-  readonly kind: 'put' | 'delete' | 'undelete' | 'switch_off' | 'policy';
+  readonly kind: 'put' | 'delete' | 'undelete' | 'switch_off' | 'policy' | 'delete_tenant' | 'undelete_tenant';
   readonly service: number;
   readonly version: number;
   /** Characters of a label: how large the route is. */
@@ -39,6 +39,7 @@ const mutating: fc.Arbitrary<Mutating> = fc.record({
     { weight: 4, arbitrary: fc.constant('put' as const) },
     { weight: 4, arbitrary: fc.constant('delete' as const) },
     { weight: 1, arbitrary: fc.constantFrom('undelete' as const, 'switch_off' as const, 'policy' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('delete_tenant' as const, 'undelete_tenant' as const) },
   ),
   service: serviceIndex,
   // The first more often, so that some services lose all that they have.
@@ -58,7 +59,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('deliver' as const), tenant: tenantIndex, repeated: fc.nat({ max: 5 }) }),
+    arbitrary: fc.record({
+      kind: fc.constant('deliver' as const),
+      tenant: tenantIndex,
+      repeated: fc.nat({ max: 5 }),
+      coalesced: fc.boolean(),
+    }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('snapshot' as const), tenant: tenantIndex }) },
   {
@@ -139,6 +145,9 @@ class Truth {
         return { kind: 'set_route_state', key, state: 'INACTIVE', etag: '' };
       case 'policy':
         return setDefaultVersion(key, key.version);
+      case 'delete_tenant':
+      case 'undelete_tenant':
+        return { kind, tenant: this.name, etag: '' };
     }
   }
 }
@@ -155,7 +164,8 @@ function answerOf(view: TenantView, lookup: Lookup): { revision: number } | { re
 function lookUp(truth: Truth, memory: TenantMemory, lookup: Lookup): void {
   if (memory.tenant === undefined) return;
   // As the resolver asks it.
-  const known = memory.isComplete || memory.find(lookup.service, lookup.environment) !== undefined;
+  const isDeleted = memory.tenant.state === 'DELETED';
+  const known = isDeleted || memory.isComplete || memory.find(lookup.service, lookup.environment) !== undefined;
   if (!known) return;
   const answer = answerOf(memory, lookup);
   expect(answer).toEqual(answerOf(truth.told, lookup));
@@ -172,13 +182,15 @@ function run(step: Step, truth: Truth, memory: TenantMemory): void {
     case 'deliver': {
       if (memory.tenant === undefined) return;
       const changes = truth.telling(step.repeated);
-      memory.advance(changes);
+      memory.advance(step.coalesced && changes.length > 0 ? coalescedRangeOf(changes) : rangeOf(changes));
       const touched = changes.flatMap(({ subject, revision }) =>
         subject.kind === 'route' && revision > truth.toldRevision ? [subject.after.key.service] : [],
       );
       return truth.markTold(touched);
     }
     case 'snapshot': {
+      // Sources refuse it: see the contract of Watch.
+      if (truth.history.state.tenant?.state === 'DELETED') return;
       const snapshot = truth.history.snapshot();
       memory.replace(snapshot);
       truth.groups = new Set();
@@ -188,7 +200,15 @@ function run(step: Step, truth: Truth, memory: TenantMemory): void {
     case 'look_up': {
       const version = versions[step.version] ?? '';
       const service = services[step.service] ?? '';
-      return lookUp(truth, memory, { tenant: truth.name, service, environment: 'production', version, hashKey: 'k' });
+      return lookUp(truth, memory, {
+        tenant: truth.name,
+        service,
+        environment: 'production',
+        version,
+        hashKey: 'k',
+        attributes: {},
+        method: '',
+      });
     }
   }
 }

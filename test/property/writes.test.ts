@@ -87,7 +87,7 @@ function labelsOf({ labels }: ModelValue): Record<string, string> {
 function toDomain(model: ModelMutation, currentEtag: (etag: ModelEtag, at: string) => string): Mutation {
   switch (model.kind) {
     case 'create_tenant':
-      return { kind: 'create_tenant', tenant: exampleTenant, value: { displayName: model.displayName } };
+      return { kind: 'create_tenant', tenant: exampleTenant, value: { displayName: model.displayName, quotas: {} } };
     case 'create_route': {
       const lifecycle = { state: model.state as LiveState };
       const created = { endpoints: endpointsOf(model.value), labels: labelsOf(model.value), lifecycle };
@@ -120,7 +120,7 @@ function toDomain(model: ModelMutation, currentEtag: (etag: ModelEtag, at: strin
         const [version = '', weight] = branch.split('=');
         return { version, weight: Number(weight) };
       });
-      const policy = { defaultVersion: model.defaultVersion, split };
+      const policy = { defaultVersion: model.defaultVersion, split, rules: [] };
       return {
         kind: 'set_traffic_policy',
         key: { tenant, service, environment },

@@ -8,6 +8,7 @@ import {
   Endpoint,
   message,
   Route,
+  Tenant,
   TrafficManagerError,
   TrafficPolicy,
   WeightedVersion,
@@ -183,7 +184,12 @@ export async function putPolicy(
 
 /** Creates a tenant. */
 export async function putTenant(controlPlane: TrafficManagerClient, tenant = 'acme'): Promise<void> {
-  await controlPlane.tenants.createTenant({ tenant: { tenant, displayName: '', revision: 0n, createTime: undefined } });
+  await controlPlane.tenants.createTenant({ tenant: message(Tenant, { tenant }) });
+}
+
+/** Whether a message ends a watch's snapshot. */
+export function endsSnapshot({ event }: WatchResponse): boolean {
+  return event?.$case === 'snapshotChunk' && event.value.last;
 }
 
 /** Takes a watch's messages until one is as wanted; answers all of them. */

@@ -1,12 +1,13 @@
 import { Option, type Command } from 'commander';
 import type { Consistency, RouteKey } from '../../client/index.ts';
 import { durationFromMs } from '../duration.ts';
+import { addAtOptions, atOf, type AtOptions } from '../at-options.ts';
 import { connect, openOutput, parseDurationOption } from '../global-options.ts';
 import { collectPair, parseRevision } from '../option-values.ts';
 import { parseLookupKey } from '../resource-path.ts';
 import type { Terminal } from '../terminal.ts';
 
-interface ResolveOptions {
+interface ResolveOptions extends AtOptions {
   readonly hashKey?: string;
   readonly attribute?: Record<string, string>;
   readonly method?: string;
@@ -16,7 +17,7 @@ interface ResolveOptions {
 }
 
 export function addResolveCommand(program: Command, terminal: Terminal): void {
-  program
+  const resolve = program
     .command('resolve')
     .description('ask the sidecar where a call goes')
     .argument('<key>', 'TENANT/SERVICE/ENVIRONMENT[/VERSION]', parseLookupKey)
@@ -33,15 +34,15 @@ export function addResolveCommand(program: Command, terminal: Terminal): void {
         .argParser(parseRevision)
         .conflicts('strong'),
     )
-    .option('--strong', 'as the database has it now')
-    .action(async (key: RouteKey, options: ResolveOptions, command: Command) => {
-      using client = connect(command, 'sidecar', terminal);
-      const { hashKey, attribute: attributes, method } = options;
-      const requirement = requirementOf(options);
-      const consistency = requirement === undefined ? undefined : { requirement };
-      const answer = await client.resolver.resolve({ key, hashKey, attributes, method, consistency });
-      await openOutput(command, terminal).result(answer);
-    });
+    .option('--strong', 'as the database has it now');
+  addAtOptions(resolve).action(async (key: RouteKey, options: ResolveOptions, command: Command) => {
+    using client = connect(command, 'sidecar', terminal);
+    const { hashKey, attribute: attributes, method } = options;
+    const requirement = requirementOf(options);
+    const consistency = requirement === undefined ? undefined : { requirement };
+    const answer = await client.resolver.resolve({ key, hashKey, attributes, method, consistency, at: atOf(options) });
+    await openOutput(command, terminal).result(answer);
+  });
 }
 
 function requirementOf({ maxStaleness, minRevision, strong }: ResolveOptions): Consistency['requirement'] {

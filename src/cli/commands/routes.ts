@@ -7,6 +7,7 @@ import {
   type RouteKey,
   type TrafficManagerClient,
 } from '../../client/index.ts';
+import { addAtOptions, atOf, type AtOptions } from '../at-options.ts';
 import { connect, openOutput } from '../global-options.ts';
 import { addPagingOptions, listAll, type PagingOptions } from '../list-all.ts';
 import { addEtagOption, addMutationOptions, type EtagOption, type MutationOptions } from '../mutation-options.ts';
@@ -16,7 +17,7 @@ import type { Terminal } from '../terminal.ts';
 
 const keyForm = 'TENANT/SERVICE/ENVIRONMENT/VERSION';
 
-interface ListOptions extends PagingOptions {
+interface ListOptions extends PagingOptions, AtOptions {
   readonly service?: string;
   readonly environment?: string;
   readonly state?: 'ACTIVE' | 'INACTIVE' | 'DELETED';
@@ -54,6 +55,23 @@ export function addRoutesCommands(program: Command, terminal: Terminal): void {
     description: 'bring a deleted route back',
     call: (client, request) => client.routes.undeleteRoute(request),
   });
+  addRollback(routes, terminal);
+}
+
+function addRollback(routes: Command, terminal: Terminal): void {
+  const rollback = routes
+    .command('rollback')
+    .description('give a route the value that it had at a revision')
+    .argument('<key>', keyForm, parseRouteKey)
+    .argument('<revision>', 'of the tenant', BigInt);
+  addMutationOptions(addEtagOption(rollback)).action(
+    async (key: RouteKey, revision: bigint, options: EtagOption & MutationOptions, command: Command) => {
+      using client = connect(command, 'control plane', terminal);
+      const { etag, requestId, validateOnly } = options;
+      const request = { key, revision, etag, requestId, validateOnly };
+      await openOutput(command, terminal).result(await client.routes.rollbackRoute(request));
+    },
+  );
 }
 
 function addList(routes: Command, terminal: Terminal): void {
@@ -65,12 +83,13 @@ function addList(routes: Command, terminal: Terminal): void {
     .option('--environment <name>', 'of this environment only')
     .addOption(new Option('--state <state>', 'in this state only').choices(['ACTIVE', 'INACTIVE', 'DELETED']))
     .option('--show-deleted', 'deleted ones too');
-  addPagingOptions(list).action(async (tenant: string, options: ListOptions, command: Command) => {
+  addPagingOptions(addAtOptions(list)).action(async (tenant: string, options: ListOptions, command: Command) => {
     using client = connect(command, 'control plane', terminal);
     const { service, environment, showDeleted } = options;
     const state = options.state === undefined ? undefined : RouteState[`ROUTE_STATE_${options.state}`];
     const { entries, nextPageToken } = await listAll(options, async (page) => {
-      const answer = await client.routes.listRoutes({ tenant, service, environment, state, showDeleted, ...page });
+      const request = { tenant, service, environment, state, showDeleted, at: atOf(options), ...page };
+      const answer = await client.routes.listRoutes(request);
       return { entries: answer.routes, nextPageToken: answer.nextPageToken };
     });
     await openOutput(command, terminal).result({ routes: entries, nextPageToken });

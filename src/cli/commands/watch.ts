@@ -10,6 +10,7 @@ interface WatchOptions {
   readonly afterRevision?: bigint;
   readonly afterCommitId?: string;
   readonly progressInterval?: number;
+  readonly everyChange?: true;
 }
 
 export function addWatchCommand(program: Command, terminal: Terminal): void {
@@ -22,12 +23,13 @@ export function addWatchCommand(program: Command, terminal: Terminal): void {
     .option('--after-revision <revision>', 'resume: what came after it, and no snapshot', parseRevision)
     .option('--after-commit-id <id>', 'that came with that revision, to be sure of its history')
     .option('--progress-interval <duration>', 'longest silence', parseDurationOption)
+    .option('--every-change', 'never skip to the newest change of a route when this terminal is slow')
     .action(async (tenant: string, options: WatchOptions, command: Command) => {
       using client = connect(command, 'sidecar', terminal);
-      const { service: services, environment: environments, afterRevision, afterCommitId } = options;
+      const { service: services, environment: environments, afterRevision, afterCommitId, everyChange } = options;
       const progressInterval =
         options.progressInterval === undefined ? undefined : durationFromMs(options.progressInterval);
-      const request = { tenant, services, environments, afterRevision, afterCommitId, progressInterval };
+      const request = { tenant, services, environments, afterRevision, afterCommitId, progressInterval, everyChange };
       await openOutput(command, terminal).stream(client.watch(request));
     });
 }

@@ -31,6 +31,19 @@ export function decodePageToken(
   return undefined;
 }
 
+/** A part of a token that is a revision; undefined: there is no token. Adds what is wrong, should somebody have made it up. */
+export function revisionOfToken(
+  violations: Violations,
+  token: readonly string[] | undefined,
+  part: number,
+): number | undefined {
+  if (token === undefined) return undefined;
+  const revision = Number(token[part]);
+  if (!Number.isSafeInteger(revision) || revision < 1)
+    violations.add('page_token', 'is not a token of the page before');
+  return revision;
+}
+
 /** Items a page; adds what is wrong. */
 export function pageSize(violations: Violations, size: number): number {
   if (size < 0) violations.add('page_size', 'must not be negative');

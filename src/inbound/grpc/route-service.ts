@@ -1,49 +1,42 @@
 import type { WriteResult } from '../../app/write-request.ts';
 import { DomainError } from '../../domain/domain-error.ts';
-import { sorted } from '../../domain/digest.ts';
-import type { LiveState, RouteKey, RouteValue } from '../../domain/route.ts';
-import { routeName, validateRouteKey, validateRouteValue } from '../../domain/route.ts';
+import { routeName, type LiveState } from '../../domain/route.ts';
 import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
-import {
-  RouteState,
-  type Route as WireRoute,
-  type RouteKey as WireRouteKey,
-} from '../../gen/trafficmanager/v1/route.ts';
+import type { RouteKey as WireRouteKey } from '../../gen/trafficmanager/v1/route.ts';
 import type { RouteServiceService } from '../../gen/trafficmanager/v1/route_service.ts';
 import type { CallContext, Handlers } from '../../platform/grpc/handlers.ts';
+import type { ChangeHistory } from '../../ports/change-history.ts';
 import type { ConfigurationStore } from '../../ports/configuration-store.ts';
-import { endpointFromWire, routeKeyFromWire, routeToWire, stateFromWire } from '../../wire/route-wire.ts';
+import { routeToWire } from '../../wire/route-wire.ts';
+import { createBatchWrite } from './batch-write.ts';
 import { createListRoutes } from './list-routes.ts';
+import { rollbackRouteCall, rollbackTenantCall } from './rollback-routes.ts';
+import { checkedRouteKey, createRouteMutation, updateRouteMutation } from './route-mutations.ts';
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
-type Maskable = 'endpoints' | 'labels';
-const maskable: ReadonlySet<string> = new Set<Maskable>(['endpoints', 'labels']);
+export type RouteHandlersOptions = {
+  readonly write: Write;
+  readonly store: ConfigurationStore;
+  readonly history: ChangeHistory;
+};
 
-/** RouteService over the writer and the store. */
-export function routeHandlers({
-  write,
-  store,
-}: {
-  write: Write;
-  store: ConfigurationStore;
-}): Handlers<typeof RouteServiceService> {
+/** RouteService over the writer, the store and the history. */
+export function routeHandlers({ write, store, history }: RouteHandlersOptions): Handlers<typeof RouteServiceService> {
   return {
-    createRoute: async (request, context) => {
+    createRoute: async ({ route, requestId, validateOnly }, context) => {
       const violations = new Violations();
-      const key = validKey(violations, 'route.key', request.route?.key);
-      const value = routeValue(request.route, initialState(violations, request.route?.state));
-      validateRouteValue(violations, 'route', value);
-      validateRequestId(violations, request.requestId);
+      const mutation = createRouteMutation(violations, 'route', route);
+      validateRequestId(violations, requestId);
       violations.assertNone();
       return routeReply(
-        await write({ tenant: key.tenant, mutations: [{ kind: 'create_route', key, value }], ...request }, context),
+        await write({ tenant: route?.key?.tenant ?? '', mutations: [mutation], requestId, validateOnly }, context),
       );
     },
 
     getRoute: async (request) => {
       const violations = new Violations();
-      const key = validKey(violations, 'key', request.key);
+      const key = checkedRouteKey(violations, 'key', request.key);
       violations.assertNone();
       const route = await store.getRoute(key);
       if (route !== undefined) return { route: routeToWire(route) };
@@ -54,35 +47,17 @@ export function routeHandlers({
       });
     },
 
-    listRoutes: createListRoutes(store),
+    listRoutes: createListRoutes(store, history),
 
     updateRoute: async (request, context) => {
       const violations = new Violations();
-      const key = validKey(violations, 'route.key', request.route?.key);
-      const mask = updateMask(violations, request.updateMask);
-      // The state is for a route that this creates; the one of a route that exists is changed by its own methods only.
-      const state = request.allowMissing ? initialState(violations, request.route?.state) : 'ACTIVE';
-      const value = routeValue(request.route, state);
-      const masked = {
-        endpoints: mask.has('endpoints') ? value.endpoints : undefined,
-        labels: mask.has('labels') ? value.labels : undefined,
-      };
-      // What the mask leaves out is not looked at: an endpoint that is always valid stands in for it.
-      validateRouteValue(violations, 'route', {
-        ...value,
-        endpoints: masked.endpoints ?? [validEndpoint],
-        labels: masked.labels ?? {},
-      });
-      validateRequestId(violations, request.requestId);
+      const mutation = updateRouteMutation(violations, 'route', request);
+      const { route, requestId, validateOnly } = request;
+      validateRequestId(violations, requestId);
       violations.assertNone();
-      const mutation = {
-        kind: 'update_route' as const,
-        key,
-        ...masked,
-        createAs: request.allowMissing ? state : undefined,
-        etag: request.route?.etag ?? '',
-      };
-      return routeReply(await write({ tenant: key.tenant, mutations: [mutation], ...request }, context));
+      return routeReply(
+        await write({ tenant: route?.key?.tenant ?? '', mutations: [mutation], requestId, validateOnly }, context),
+      );
     },
 
     activateRoute: async (request, context) =>
@@ -93,10 +68,12 @@ export function routeHandlers({
       routeReply(await byKey(write, { ...request, kind: 'delete_route' }, context)),
     undeleteRoute: async (request, context) =>
       routeReply(await byKey(write, { ...request, kind: 'undelete_route' }, context)),
+    batchWriteRoutes: createBatchWrite(write),
+    rollbackRoute: async (request, context) =>
+      routeReply(await rollbackRouteCall({ write, history }, request, context)),
+    rollbackTenant: (request, context) => rollbackTenantCall({ write, history }, request, context),
   };
 }
-
-const validEndpoint = { url: 'grpc://unused', weight: 1, zone: '', priority: 0, labels: {} };
 
 type KeyRequest = { key?: WireRouteKey | undefined; etag: string; requestId: string; validateOnly: boolean };
 
@@ -121,47 +98,12 @@ function byKey(
   return write({ ...call, mutations: [{ kind: request.kind, key, etag: request.etag }] }, context);
 }
 
-function keyCall(request: KeyRequest): {
-  key: RouteKey;
-  call: { tenant: string; requestId: string; validateOnly: boolean };
-} {
+function keyCall(request: KeyRequest) {
   const violations = new Violations();
-  const key = validKey(violations, 'key', request.key);
+  const key = checkedRouteKey(violations, 'key', request.key);
   validateRequestId(violations, request.requestId);
   violations.assertNone();
   return { key, call: { tenant: key.tenant, requestId: request.requestId, validateOnly: request.validateOnly } };
-}
-
-function validKey(violations: Violations, field: string, wire: WireRouteKey | undefined): RouteKey {
-  const key = routeKeyFromWire(wire);
-  if (wire === undefined) violations.add(field, 'is required');
-  else validateRouteKey(violations, field, key);
-  return key;
-}
-
-function routeValue(route: WireRoute | undefined, state: LiveState): RouteValue {
-  return {
-    endpoints: (route?.endpoints ?? []).map(endpointFromWire),
-    labels: sorted(route?.labels ?? {}),
-    lifecycle: { state },
-  };
-}
-
-function initialState(violations: Violations, wire: RouteState | undefined): LiveState {
-  if (wire === undefined || wire === RouteState.ROUTE_STATE_UNSPECIFIED) return 'ACTIVE';
-  const state = stateFromWire(wire);
-  if (state === 'ACTIVE' || state === 'INACTIVE') return state;
-  violations.add('route.state', 'must be ACTIVE (default) or INACTIVE when a route is created');
-  return 'ACTIVE';
-}
-
-function updateMask(violations: Violations, mask: readonly string[] | undefined): ReadonlySet<string> {
-  if (mask === undefined || mask.length === 0 || mask.includes('*')) return maskable;
-  for (const path of mask) {
-    if (!maskable.has(path))
-      violations.add('update_mask', `${JSON.stringify(path)} is not one of endpoints, labels, *`);
-  }
-  return new Set(mask);
 }
 
 function routeReply(result: WriteResult) {

@@ -1,17 +1,12 @@
-import { DomainError } from '../../domain/domain-error.ts';
-import {
-  trafficPolicyName,
-  validateTrafficPolicyKey,
-  validateTrafficPolicyValue,
-  type TrafficPolicyKey,
-} from '../../domain/traffic-policy.ts';
+import { trafficPolicyNotFound } from '../../domain/traffic-policy.ts';
 import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
-import type { TrafficPolicyKey as WirePolicyKey } from '../../gen/trafficmanager/v1/traffic_policy.ts';
 import type { TrafficPolicyServiceService } from '../../gen/trafficmanager/v1/traffic_policy_service.ts';
 import type { Handlers } from '../../platform/grpc/handlers.ts';
 import type { ConfigurationStore } from '../../ports/configuration-store.ts';
-import { policyKeyFromWire, policyToWire, policyValueFromWire } from '../../wire/traffic-policy-wire.ts';
+import { policyToWire } from '../../wire/traffic-policy-wire.ts';
+import { createListTrafficPolicies } from './list-traffic-policies.ts';
+import { checkedPolicyKey, setTrafficPolicyMutation } from './route-mutations.ts';
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
 /** TrafficPolicyService over the writer and the store. */
@@ -23,15 +18,13 @@ export function trafficPolicyHandlers({
   store: ConfigurationStore;
 }): Handlers<typeof TrafficPolicyServiceService> {
   return {
-    setTrafficPolicy: async (request, context) => {
+    setTrafficPolicy: async ({ trafficPolicy, requestId, validateOnly }, context) => {
       const violations = new Violations();
-      const key = validKey(violations, 'traffic_policy.key', request.trafficPolicy?.key);
-      const value = policyValueFromWire(request.trafficPolicy);
-      validateTrafficPolicyValue(violations, 'traffic_policy', value);
-      validateRequestId(violations, request.requestId);
+      const mutation = setTrafficPolicyMutation(violations, 'traffic_policy', trafficPolicy);
+      validateRequestId(violations, requestId);
       violations.assertNone();
-      const mutation = { kind: 'set_traffic_policy' as const, key, value, etag: request.trafficPolicy?.etag ?? '' };
-      const result = await write({ tenant: key.tenant, mutations: [mutation], ...request }, context);
+      const tenant = trafficPolicy?.key?.tenant ?? '';
+      const result = await write({ tenant, mutations: [mutation], requestId, validateOnly }, context);
       const { outcome, revision, change } = singleOutcome(result);
       if (outcome.subject.kind !== 'traffic_policy') throw new Error('a policy mutation with another outcome');
       return { trafficPolicy: outcome.subject.after && policyToWire(outcome.subject.after), revision, change };
@@ -39,23 +32,25 @@ export function trafficPolicyHandlers({
 
     getTrafficPolicy: async (request) => {
       const violations = new Violations();
-      const key = validKey(violations, 'key', request.key);
+      const key = checkedPolicyKey(violations, 'key', request.key);
       violations.assertNone();
       const policy = await store.getPolicy(key);
       if (policy !== undefined) return { trafficPolicy: policyToWire(policy) };
       if ((await store.head(key.tenant)) === undefined) throw tenantNotFound(key.tenant);
-      const name = trafficPolicyName(key);
-      throw new DomainError('TRAFFIC_POLICY_NOT_FOUND', `there is no traffic policy of ${name}`, {
-        metadata: { policy: name },
-        resource: { type: 'TrafficPolicy', name, tenant: key.tenant },
-      });
+      throw trafficPolicyNotFound(key);
+    },
+
+    listTrafficPolicies: createListTrafficPolicies(store),
+
+    deleteTrafficPolicy: async ({ key: wireKey, etag, requestId, validateOnly }, context) => {
+      const violations = new Violations();
+      const key = checkedPolicyKey(violations, 'key', wireKey);
+      validateRequestId(violations, requestId);
+      violations.assertNone();
+      const mutation = { kind: 'delete_traffic_policy' as const, key, etag };
+      const result = await write({ tenant: key.tenant, mutations: [mutation], requestId, validateOnly }, context);
+      const { revision, change } = singleOutcome(result);
+      return { revision, change };
     },
   };
-}
-
-function validKey(violations: Violations, field: string, wire: WirePolicyKey | undefined): TrafficPolicyKey {
-  const key = policyKeyFromWire(wire);
-  if (wire === undefined) violations.add(field, 'is required');
-  else validateTrafficPolicyKey(violations, field, key);
-  return key;
 }

@@ -1,7 +1,9 @@
+import type { Admission } from '../../app/admission.ts';
 import type { WriteOutcome, WriteResult } from '../../app/write-request.ts';
 import type { Writer } from '../../app/writer.ts';
 import { limits } from '../../domain/limits.ts';
 import type { Mutation } from '../../domain/mutation.ts';
+import type { ShrinkProtection } from '../../domain/transaction.ts';
 import type { Violations } from '../../domain/validation.ts';
 import type { Change as WireChange } from '../../gen/trafficmanager/v1/change.ts';
 import type { CallContext } from '../../platform/grpc/handlers.ts';
@@ -16,6 +18,12 @@ export type WriteCall = {
   readonly mutations: readonly Mutation[];
   readonly requestId: string;
   readonly validateOnly: boolean;
+  /** Switches shrink protection off. */
+  readonly force?: boolean;
+  /** The mutations are void on any other revision. */
+  readonly onlyAtRevision?: number;
+  /** What was asked for, where the mutations do not tell: equal for repetitions of a request. */
+  readonly question?: readonly unknown[];
 };
 
 /** Carries out a mutating call on behalf of its caller. */
@@ -28,21 +36,34 @@ export function validateRequestId(violations: Violations, requestId: string): vo
   }
 }
 
-/** `newCommitId`: a random id for each transaction. */
-export function createWrite(writer: Writer, newCommitId: () => string): Write {
-  return ({ tenant, mutations, requestId, validateOnly }, context) =>
-    writer.write({
+export type WriteOptions = {
+  readonly writer: Writer;
+  readonly admission: Admission;
+  /** A random id for each transaction. */
+  readonly newCommitId: () => string;
+  readonly shrinkProtection: ShrinkProtection;
+};
+
+export function createWrite({ writer, admission, newCommitId, shrinkProtection }: WriteOptions): Write {
+  return async (call, context) => {
+    const { tenant, mutations, requestId, validateOnly } = call;
+    await admission.admitWrites(tenant, mutations.length);
+    return writer.write({
       transaction: {
         tenant,
         mutations,
         commitId: newCommitId(),
         actor: actorOf(context),
         correlationId: context.correlationId,
+        shrinkProtection: call.force === true ? { kind: 'forced' } : shrinkProtection,
+        onlyAtRevision: call.onlyAtRevision,
       },
       requestId,
       validateOnly,
+      question: call.question ?? [tenant, mutations],
       signal: context.signal,
     });
+  };
 }
 
 /** Who calls: what the caller says of itself (`x-actor`), until there are credentials to believe. */

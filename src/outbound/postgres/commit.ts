@@ -1,6 +1,6 @@
 import type { Change } from '../../domain/change.ts';
 import type { Commit } from '../../ports/configuration-store.ts';
-import { changeDocument, milliseconds } from './rows.ts';
+import { changeDocument, milliseconds, tenantDocument } from './rows.ts';
 
 /**
  * A whole commit in ONE statement: the tenant's row is locked for one round trip instead of five, which is 1.4 to 6 times
@@ -14,7 +14,7 @@ import { changeDocument, milliseconds } from './rows.ts';
  * was faster, even where nothing changed and the position stood still.
  *
  * $1 tenant · $2 expected revision · $3 expected commit id · $4 new revision · $5 new commit id · $6 changes · $7 replies ·
- * $8 display name of a new or changed tenant, else null
+ * $8 the tenant itself when it is new or changed, else null
  */
 export const commitSql = `
 WITH change AS (
@@ -22,13 +22,16 @@ WITH change AS (
     revision bigint, commit_revision bigint, commit_id text, action text, actor text, correlation_id text, latest boolean,
     kind text, service text, environment text, version text, before jsonb, after jsonb)
 ), advanced AS (
-  UPDATE tenants SET revision = $4::bigint, head_commit_id = $5::text, display_name = coalesce($8::text, display_name),
+  UPDATE tenants SET revision = $4::bigint, head_commit_id = $5::text, display_name = coalesce($8::jsonb->>'display_name', display_name),
+    quotas = coalesce($8->'quotas', quotas), state = coalesce($8->>'state', state), etag = coalesce($8->>'etag', etag),
+    own_revision = coalesce(($8->>'own_revision')::bigint, own_revision),
     head_commit_time = CASE WHEN $4 = $2 THEN head_commit_time ELSE greatest(head_commit_time, clock_timestamp()) END
   WHERE tenant = $1::text AND revision = $2::bigint AND head_commit_id = $3::text AND $2 > 0
   RETURNING head_commit_time
 ), created AS (
-  INSERT INTO tenants (tenant, display_name, revision, head_commit_id, head_commit_time, create_time)
-  SELECT $1, $8, $4, $5, clock_timestamp(), clock_timestamp() WHERE $2 = 0
+  INSERT INTO tenants (tenant, display_name, quotas, state, etag, own_revision, revision, head_commit_id, head_commit_time, create_time)
+  SELECT $1, $8->>'display_name', $8->'quotas', $8->>'state', $8->>'etag', ($8->>'own_revision')::bigint, $4, $5, clock_timestamp(), clock_timestamp()
+  WHERE $2 = 0
   ON CONFLICT DO NOTHING
   RETURNING head_commit_time
 ), head AS (
@@ -83,7 +86,7 @@ export function commitParameters(commit: Commit): unknown[] {
     last?.commitId ?? expected.commitId,
     JSON.stringify(changeDocuments(changes)),
     JSON.stringify(replyDocuments),
-    displayNameAfter(changes),
+    tenantAfter(changes),
   ];
 }
 
@@ -110,7 +113,7 @@ function subjectName({ subject }: Change): string {
   }
 }
 
-function displayNameAfter(changes: readonly Change[]): string | null {
+function tenantAfter(changes: readonly Change[]): string | null {
   const last = changes.findLast((change) => change.subject.kind === 'tenant');
-  return last?.subject.kind === 'tenant' ? last.subject.after.displayName : null;
+  return last?.subject.kind === 'tenant' ? JSON.stringify(tenantDocument(last.subject.after)) : null;
 }

@@ -63,7 +63,7 @@ export class Database {
     }
   }
 
-  /** Runs queries that all see one moment. */
+  /** Runs queries that all see one moment. A DomainError of `read` is its answer, and passes as it is. */
   async atOneMoment<Result>(
     read: (query: <Row extends QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>) => Promise<Result>,
   ): Promise<Result> {
@@ -75,19 +75,26 @@ export class Database {
       client.on('error', ignore);
       try {
         await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        const result = await read(
+        const outcome = await read(
           async <Row extends QueryResultRow>(text: string, values?: unknown[]) =>
             (await client.query<Row>(text, values)).rows,
+        ).then(
+          (result) => ({ result }),
+          (error: unknown) => {
+            if (error instanceof DomainError) return { error };
+            throw error;
+          },
         );
         await client.query('COMMIT');
         broken = false;
-        return result;
+        if ('error' in outcome) throw outcome.error;
+        return outcome.result;
       } finally {
         client.off('error', ignore);
         client.release(broken);
       }
     } catch (error) {
-      throw asDomainError(error);
+      throw error instanceof DomainError ? error : asDomainError(error);
     }
   }
 
@@ -140,6 +147,7 @@ const transientClasses: ReadonlySet<string> = new Set(['08', '53', '57', '40', '
 const standby = '25006';
 
 function asDomainError(error: unknown): DomainError {
+  if (error instanceof DomainError) return error;
   const code = (error as { code?: unknown }).code;
   const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
   // Not a SQLSTATE: a socket error, a time-out of the pool or of the driver.

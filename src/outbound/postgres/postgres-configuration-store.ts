@@ -7,6 +7,7 @@ import type {
   CommitOutcome,
   CommitReply,
   ConfigurationStore,
+  PolicyFilter,
   RouteFilter,
   TenantHead,
   TenantSnapshot,
@@ -31,6 +32,7 @@ import {
 type HeadRow = { tenant: string; revision: number; head_commit_id: string };
 type ReplyRow = { request_id: string; fingerprint: string; revision: number; outcomes: CommitReply['outcomes'] };
 type ListedRow = RouteRow & { head_revision: number; service: string | null };
+type ListedPolicyRow = PolicyRow & { head_revision: number; service: string | null };
 
 const statements = {
   commit: { name: 'commit', text: commitSql },
@@ -39,6 +41,10 @@ const statements = {
   changes: {
     name: 'changes',
     text: `SELECT ${changeColumns} FROM changes c WHERE c.tenant = $1 AND c.revision >= $2 ORDER BY c.revision LIMIT $3`,
+  },
+  changesAt: {
+    name: 'changes_at',
+    text: `SELECT ${changeColumns} FROM changes c WHERE c.tenant = $1 AND c.revision = ANY($2)`,
   },
   replies: {
     name: 'replies',
@@ -60,7 +66,7 @@ const statements = {
   getTenant: { name: 'get_tenant', text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant = $1` },
   listTenants: {
     name: 'list_tenants',
-    text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant > $1 ORDER BY t.tenant LIMIT $2`,
+    text: `SELECT ${tenantColumns} FROM tenants t WHERE t.tenant > $1 AND ($3 OR t.state = 'ACTIVE') ORDER BY t.tenant LIMIT $2`,
   },
   // The revision and the page in one statement: both of one moment. The row comparison walks the primary key.
   listRoutes: {
@@ -71,6 +77,14 @@ const statements = {
           AND ($5 = '' OR r.service = $5) AND ($6 = '' OR r.environment = $6) AND r.state = ANY($7)
         ORDER BY r.service, r.environment, r.version LIMIT $8) page ON true
       WHERE t.tenant = $1 ORDER BY page.service, page.environment, page.version`,
+  },
+  listPolicies: {
+    name: 'list_policies',
+    text: `SELECT t.revision AS head_revision, page.* FROM tenants t LEFT JOIN LATERAL (
+        SELECT ${policyColumns} FROM traffic_policies p
+        WHERE p.tenant = t.tenant AND (p.service, p.environment) > ($2, $3) AND ($4 = '' OR p.service = $4)
+        ORDER BY p.service, p.environment LIMIT $5) page ON true
+      WHERE t.tenant = $1 ORDER BY page.service, page.environment`,
   },
 } as const satisfies Record<string, Statement>;
 
@@ -120,6 +134,10 @@ export class PostgresConfigurationStore implements ConfigurationStore {
 
   async changesFrom(tenant: string, from: number, limit: number): Promise<Change[]> {
     return (await this.#database.query<ChangeRow>(statements.changes, [tenant, from, limit])).map(changeFromRow);
+  }
+
+  async changesAt(tenant: string, revisions: readonly number[]): Promise<Change[]> {
+    return (await this.#database.query<ChangeRow>(statements.changesAt, [tenant, revisions])).map(changeFromRow);
   }
 
   async commit(commit: Commit): Promise<CommitOutcome> {
@@ -179,8 +197,23 @@ export class PostgresConfigurationStore implements ConfigurationStore {
     return { revision: first.head_revision, routes: first.service === null ? [] : rows.map(routeFromRow) };
   }
 
-  async listTenants(after: string, limit: number): Promise<Tenant[]> {
-    return (await this.#database.query<TenantRow>(statements.listTenants, [after, limit])).map(tenantFromRow);
+  async listPolicies(
+    { tenant, service }: PolicyFilter,
+    after: Omit<TrafficPolicyKey, 'tenant'> | undefined,
+    limit: number,
+  ): Promise<{ policies: TrafficPolicy[]; revision: number } | undefined> {
+    const from = [after?.service ?? '', after?.environment ?? ''];
+    const values = [tenant, ...from, service, limit];
+    const rows = await this.#database.query<ListedPolicyRow>(statements.listPolicies, values);
+    const [first] = rows;
+    if (first === undefined) return undefined;
+    return { revision: first.head_revision, policies: first.service === null ? [] : rows.map(policyFromRow) };
+  }
+
+  async listTenants(after: string, { limit, showDeleted }: { limit: number; showDeleted: boolean }): Promise<Tenant[]> {
+    return (await this.#database.query<TenantRow>(statements.listTenants, [after, limit, showDeleted])).map(
+      tenantFromRow,
+    );
   }
 }
 

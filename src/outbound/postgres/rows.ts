@@ -1,8 +1,13 @@
 import type { Change, ChangeAction, ChangeSubject } from '../../domain/change.ts';
 import type { Endpoint } from '../../domain/endpoint.ts';
 import type { Lifecycle, LiveState, Route, RouteKey } from '../../domain/route.ts';
-import type { Tenant } from '../../domain/tenant.ts';
-import type { TrafficPolicy, TrafficPolicyKey, TrafficPolicyValue } from '../../domain/traffic-policy.ts';
+import type { Tenant, TenantQuotas, TenantState } from '../../domain/tenant.ts';
+import {
+  trafficPolicyValueOf,
+  type TrafficPolicy,
+  type TrafficPolicyKey,
+  type TrafficPolicyValue,
+} from '../../domain/traffic-policy.ts';
 
 /** Selects a timestamp as whole milliseconds since the epoch. */
 export function milliseconds(column: string): string {
@@ -60,7 +65,7 @@ export type PolicyRow = ProvenanceColumns & {
   tenant: string;
   service: string;
   environment: string;
-  value: TrafficPolicyValue;
+  value: StoredPolicyValue;
 };
 
 export const policyColumns = `p.tenant, p.service, p.environment, p.value, p.revision, p.etag,
@@ -68,32 +73,60 @@ export const policyColumns = `p.tenant, p.service, p.environment, p.value, p.rev
 
 export function policyFromRow(row: PolicyRow): TrafficPolicy {
   const { tenant, service, environment } = row;
-  return { key: { tenant, service, environment }, ...row.value, ...provenanceFromRow(row) };
+  return { key: { tenant, service, environment }, ...storedValue(row.value), ...provenanceFromRow(row) };
+}
+
+/** A value as it was stored. Policies from before there were rules have none. */
+type StoredPolicyValue = Omit<TrafficPolicyValue, 'rules'> & Partial<Pick<TrafficPolicyValue, 'rules'>>;
+
+function storedValue(value: StoredPolicyValue): TrafficPolicyValue {
+  return { rules: [], ...value };
 }
 
 export type TenantRow = {
   tenant: string;
   display_name: string;
+  quotas: Partial<TenantQuotas>;
+  state: TenantState;
+  etag: string;
   revision: number;
+  own_revision: number;
   head_commit_id: string;
   create_time: number;
 };
 
-export const tenantColumns = `t.tenant, t.display_name, t.revision, t.head_commit_id, ${milliseconds('t.create_time')} AS create_time`;
+export const tenantColumns = `t.tenant, t.display_name, t.quotas, t.state, t.etag, t.revision, t.own_revision, t.head_commit_id,
+  ${milliseconds('t.create_time')} AS create_time`;
 
 export function tenantFromRow(row: TenantRow): Tenant {
-  return { tenant: row.tenant, displayName: row.display_name, revision: row.revision, createTimeMs: row.create_time };
+  return {
+    tenant: row.tenant,
+    displayName: row.display_name,
+    quotas: row.quotas,
+    state: row.state,
+    etag: row.etag,
+    revision: row.revision,
+    ownRevision: row.own_revision,
+    createTimeMs: row.create_time,
+  };
 }
 
 /** A resource as the change log keeps it. Times that are the commit's own are left out: only the database knows them. */
-type RouteDocument = {
+export type RouteDocument = {
   state: 'ACTIVE' | 'INACTIVE' | 'DELETED';
   deleted_from: LiveState | null;
   endpoints: readonly Endpoint[];
   labels: Readonly<Record<string, string>>;
 } & ProvenanceDocument;
-type PolicyDocument = { value: TrafficPolicyValue } & ProvenanceDocument;
-type TenantDocument = { display_name: string; create_time_ms?: number };
+export type PolicyDocument = { value: StoredPolicyValue } & ProvenanceDocument;
+type TenantDocument = {
+  display_name: string;
+  quotas: Partial<TenantQuotas>;
+  state: TenantState;
+  etag: string;
+  own_revision: number;
+  create_time_ms?: number;
+};
 type ProvenanceDocument = {
   revision: number;
   etag: string;
@@ -159,7 +192,11 @@ function subjectFromRow(row: ChangeRow): ChangeSubject {
       const resource = (document: TenantDocument, revision: number): Tenant => ({
         tenant,
         displayName: document.display_name,
+        quotas: document.quotas,
+        state: document.state,
+        etag: document.etag,
         revision,
+        ownRevision: document.own_revision,
         createTimeMs: document.create_time_ms ?? commitTimeMs,
       });
       return {
@@ -171,7 +208,7 @@ function subjectFromRow(row: ChangeRow): ChangeSubject {
   }
 }
 
-function routeFromDocument(key: RouteKey, document: RouteDocument, commitTimeMs: number): Route {
+export function routeFromDocument(key: RouteKey, document: RouteDocument, commitTimeMs: number): Route {
   return {
     key,
     endpoints: document.endpoints,
@@ -181,8 +218,12 @@ function routeFromDocument(key: RouteKey, document: RouteDocument, commitTimeMs:
   };
 }
 
-function policyFromDocument(key: TrafficPolicyKey, document: PolicyDocument, commitTimeMs: number): TrafficPolicy {
-  return { key, ...document.value, ...provenanceFromDocument(document, commitTimeMs) };
+export function policyFromDocument(
+  key: TrafficPolicyKey,
+  document: PolicyDocument,
+  commitTimeMs: number,
+): TrafficPolicy {
+  return { key, ...storedValue(document.value), ...provenanceFromDocument(document, commitTimeMs) };
 }
 
 function provenanceFromDocument(document: ProvenanceDocument, commitTimeMs: number) {
@@ -214,26 +255,17 @@ function routeDocument(route: Route): RouteDocument {
   return { state: lifecycle.state, deleted_from: deletedFrom, endpoints, labels, ...provenanceDocument(route) };
 }
 
-/** Exactly the fields of a policy's value: what the `value` column holds. */
-function policyValue({
-  key: _key,
-  revision: _revision,
-  etag: _etag,
-  createTimeMs: _create,
-  updateTimeMs: _update,
-  updatedBy: _by,
-  ...value
-}: TrafficPolicy): TrafficPolicyValue {
-  return value;
-}
-
 function policyDocument(policy: TrafficPolicy): PolicyDocument {
-  return { value: policyValue(policy), ...provenanceDocument(policy) };
+  return { value: trafficPolicyValueOf(policy), ...provenanceDocument(policy) };
 }
 
-function tenantDocument(tenant: Tenant): TenantDocument {
+export function tenantDocument(tenant: Tenant): TenantDocument {
   return {
     display_name: tenant.displayName,
+    quotas: tenant.quotas,
+    state: tenant.state,
+    etag: tenant.etag,
+    own_revision: tenant.ownRevision,
     ...(tenant.createTimeMs === 0 ? {} : { create_time_ms: tenant.createTimeMs }),
   };
 }

@@ -16,8 +16,23 @@ export type CallContext = {
 /** A response that is encoded already: it goes out as it is. */
 export type Encoded = Uint8Array & { readonly encoded?: never };
 
-/** The sending side of a stream: one writer, which owns backpressure. */
-export type StreamWriter<Response> = {
+/**
+ * The sending side of a stream for whoever serves thousands of them from one loop: nothing waits, and bytes that many
+ * streams share are copied for none of them.
+ */
+export type FrameSink = {
+  /**
+   * Sends a message that is framed already (`frame.ts`), in one or two pieces which are not changed afterwards. False: the
+   * transport is full (64 KiB wait); this frame goes out all the same, but nothing else should follow before `onDrain`. After
+   * the end of the call it does nothing, and answers false.
+   */
+  send(start: Buffer, rest?: Buffer): boolean;
+  /** The one listener that is called whenever a full transport has become empty. */
+  onDrain(listener: () => void): void;
+};
+
+/** The sending side of a stream: one writer, which owns backpressure. Either `write` or `send`, not both. */
+export type StreamWriter<Response> = FrameSink & {
   /** Resolves when the transport takes more; rejects when the call is over. Await it before the next write. */
   write(response: Response | Encoded): Promise<void>;
 };

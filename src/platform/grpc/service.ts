@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
+import { constants } from 'node:http2';
 import {
   Metadata,
   type sendUnaryData,
@@ -15,9 +16,9 @@ import type {
   Handlers,
   ServerStreamHandler,
   ServiceShape,
-  StreamWriter,
   UnaryHandler,
 } from './handlers.ts';
+import { http2StreamOf, http2Writer } from './http2-writer.ts';
 
 const correlationHeader = 'x-correlation-id';
 /** Printable ASCII: what a log line and a header both take. */
@@ -35,6 +36,11 @@ export type ServiceOptions = {
   /** The error of a message that cannot be decoded. */
   readonly malformed: (cause: unknown) => Error;
   readonly draining: AbortSignal;
+  /**
+   * How long a stream's last messages and its status may take to reach a client that does not read, ms; then the stream is
+   * reset with ENHANCE_YOUR_CALM, and what it held is freed.
+   */
+  readonly statusLingerMs: number;
 };
 
 /** A request that could not be decoded travels as this to the handler's adapter: grpc-js would answer INTERNAL. */
@@ -73,10 +79,10 @@ export function bindService<Service extends ServiceShape>(
         value instanceof Uint8Array ? asBuffer(value) : method.responseSerialize(value as never),
     };
     const handler = handlers[name as keyof Service] as unknown;
-    if (method.requestStream)
-      implementation[name] = bidi(method.path, handler as BidiHandler<unknown, unknown>, options);
+    const streaming = { method: method.path, serialize: method.responseSerialize as unknown as Serialize, options };
+    if (method.requestStream) implementation[name] = bidi(handler as BidiHandler<unknown, unknown>, streaming);
     else if (method.responseStream)
-      implementation[name] = serverStream(method.path, handler as ServerStreamHandler<unknown, unknown>, options);
+      implementation[name] = serverStream(handler as ServerStreamHandler<unknown, unknown>, streaming);
     else implementation[name] = unary(method.path, handler as UnaryHandler<unknown, unknown>, options);
   }
   return { definition: definition as unknown as ServiceDefinition, implementation };
@@ -97,20 +103,25 @@ function unary(method: string, handler: UnaryHandler<unknown, unknown>, options:
   };
 }
 
-function serverStream(method: string, handler: ServerStreamHandler<unknown, unknown>, options: ServiceOptions) {
+type Serialize = (response: unknown) => Uint8Array;
+type Streaming = { readonly method: string; readonly serialize: Serialize; readonly options: ServiceOptions };
+
+function serverStream(handler: ServerStreamHandler<unknown, unknown>, streaming: Streaming) {
   return (call: ServerWritableStream<unknown, unknown>): void => {
-    const context = contextOf(call, options);
+    const context = contextOf(call, streaming.options);
     call.sendMetadata(new Metadata());
-    const run = async (): Promise<void> => handler(decoded(call.request), writerOf(call, context), context);
-    endWith(call, run(), { method, context, options });
+    const writer = http2Writer(http2StreamOf(call), streaming.serialize);
+    const run = async (): Promise<void> => handler(decoded(call.request), writer, context);
+    endWith(call, run(), { ...streaming, context });
   };
 }
 
-function bidi(method: string, handler: BidiHandler<unknown, unknown>, options: ServiceOptions) {
+function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
   return (call: ServerDuplexStream<unknown, unknown>): void => {
-    const context = contextOf(call, options);
+    const context = contextOf(call, streaming.options);
     call.sendMetadata(new Metadata());
-    endWith(call, handler(decodedEach(call), writerOf(call, context), context), { method, context, options });
+    const writer = http2Writer(http2StreamOf(call), streaming.serialize);
+    endWith(call, handler(decodedEach(call), writer, context), { ...streaming, context });
   };
 }
 
@@ -131,13 +142,24 @@ function endWith(
   work: Promise<void>,
   { method, context, options }: Ending,
 ): void {
-  work.then(
-    () => call.end(trailersOf(context)),
-    (error: unknown) => {
-      // After a cancellation nobody reads the status, and the error is only its echo.
-      if (!context.signal.aborted) call.emit('error', failure(error, method, context, options));
-    },
-  );
+  work
+    .then(
+      () => call.end(trailersOf(context)),
+      (error: unknown) => {
+        // After a cancellation nobody reads the status, and the error is only its echo.
+        if (!context.signal.aborted) call.emit('error', failure(error, method, context, options));
+      },
+    )
+    .finally(() => resetUnread(call, options.statusLingerMs));
+}
+
+/** A status goes out behind the messages before it, which a client that does not read keeps where they are: for ever, if it may. */
+function resetUnread(call: object, statusLingerMs: number): void {
+  const stream = http2StreamOf(call);
+  if (stream.destroyed || stream.writableLength === 0) return;
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM), statusLingerMs);
+  timer.unref();
+  stream.once('close', () => clearTimeout(timer));
 }
 
 function failure(
@@ -171,27 +193,5 @@ function contextOf<Request>(call: Call<Request>, { draining }: ServiceOptions): 
     deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined,
     correlationId: typeof given === 'string' && correlationPattern.test(given) ? given : randomUUID(),
     metadata: call.metadata,
-  };
-}
-
-function writerOf(
-  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
-  { signal }: CallContext,
-): StreamWriter<unknown> {
-  return {
-    write: (response) => {
-      if (signal.aborted) return Promise.reject(new Error('the call is over'));
-      if (call.write(response)) return Promise.resolve();
-      return new Promise((resolve, reject) => {
-        const finish = (): void => {
-          call.off('drain', finish);
-          signal.removeEventListener('abort', finish);
-          if (signal.aborted) reject(new Error('the call is over'));
-          else resolve();
-        };
-        call.on('drain', finish);
-        signal.addEventListener('abort', finish);
-      });
-    },
   };
 }

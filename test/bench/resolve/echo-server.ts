@@ -13,6 +13,7 @@ const response = ResolveResponse.decode(
   ResolveResponse.encode({
     route: routeToWire(benchRoute(1)),
     selectionReason: SelectionReason.SELECTION_REASON_KEY,
+    matchRule: '',
     freshness: {
       source: FreshnessSource.FRESHNESS_SOURCE_SNAPSHOT,
       revision: 10_001n,

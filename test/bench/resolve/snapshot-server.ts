@@ -5,16 +5,30 @@ import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { createGrpcServer } from '../../../src/platform/grpc/server.ts';
 import { bindService } from '../../../src/platform/grpc/service.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
+import { afterSockets } from '../../../src/platform/turns.ts';
 import { serviceOptions } from '../../../src/serving/service-options.ts';
-import { watchHandlers, type WatchedTenant } from '../../../src/serving/watch-service.ts';
+import { watchHandlers } from '../../../src/serving/watch-service.ts';
+import type { WatchedTenant } from '../../../src/serving/watch-source.ts';
 import { benchRoute } from './bench-routes.ts';
 
 // A real Watch over a made-up tenant: the sidecar under load needs a source, not a database.
 const routes = Number(process.env['BENCH_ROUTES']);
 const state = new TenantState();
-state.tenant = { tenant: 'bench', displayName: '', revision: routes + 1, createTimeMs: 0 };
+state.tenant = {
+  tenant: 'bench',
+  displayName: '',
+  quotas: {},
+  state: 'ACTIVE',
+  etag: '',
+  ownRevision: 1,
+  revision: routes + 1,
+  createTimeMs: 0,
+};
 for (let index = 0; index < routes; index++) state.putRoute(benchRoute(index));
-const window = new ChangeWindow({ revision: routes + 1, commitId: 'bench' }, 1_000);
+const window = new ChangeWindow(
+  { revision: routes + 1, commitId: 'bench' },
+  { changesMax: 1_000, bytesMax: 1_000_000 },
+);
 const tenant: WatchedTenant = {
   window,
   position: window.end,
@@ -27,7 +41,14 @@ const grpc = createGrpcServer({ drainMs: 0 });
 const options = serviceOptions({ logger: createLogger('bench-source', 'silent'), draining: grpc.draining });
 const { definition, implementation } = bindService(
   WatchServiceService,
-  watchHandlers({ source: { open: () => Promise.resolve(tenant), older: () => Promise.resolve([]) }, clock }),
+  watchHandlers({
+    source: { open: () => Promise.resolve(tenant), older: () => Promise.resolve([]) },
+    clock,
+    schedule: afterSockets,
+    stallMsMax: 30_000,
+    watchersMax: 100,
+    watchersMaxOf: () => 100,
+  }),
   options,
 );
 grpc.server.addService(definition, implementation);

@@ -5,6 +5,8 @@ import type { Consistency } from '../../../src/domain/freshness.ts';
 import { createRoute, createTenant, exampleKey, exampleTenant, moveRoute } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { createInMemoryConfigurationStore } from '../../fakes/in-memory-configuration-store.ts';
+import { exampleLookup } from '../../fakes/example-traffic-policy.ts';
+import { unaskedHistory } from '../../fakes/unasked-history.ts';
 import { TestReplica } from '../../fakes/test-replica.ts';
 
 const key = exampleKey('v1');
@@ -24,14 +26,14 @@ async function outdated() {
   const other = new TestReplica(store);
   await other.write([moveRoute(key, 'grpc://moved')]);
   clock.advance(1_500);
-  const resolver = new ReplicaResolver({ replica: replica.replica, clock, random: () => 0.5 });
+  const resolver = new ReplicaResolver({ replica: replica.replica, history: unaskedHistory, clock, random: () => 0.5 });
   const context = { signal: new AbortController().signal, deadlineMs: clock.wallMs() + 2_000 };
   const resolve = async (
     consistency: Consistency,
     fields: Partial<typeof key> = {},
     call: Partial<typeof context> = {},
   ) => {
-    const lookup = { ...key, ...fields, hashKey: '' };
+    const lookup = exampleLookup({ ...key, ...fields });
     const { resolution, freshness } = await resolver.resolve(lookup, consistency, { ...context, ...call });
     return { url: resolution.route.endpoints[0]?.url, ...freshness };
   };

@@ -65,7 +65,8 @@ describe("a tenant in a replica's memory", () => {
     expect(after?.position.revision).toBe(1 + 3_005 + 1);
     // Another window would end every watch with HISTORY_DIVERGED.
     expect(after?.window).toBe(before?.window);
-    expect(after?.window.after(1, 1)).toMatchObject({ position: { revision: 3_006 } });
+    const [next] = after?.window.unitsAfter(1) ?? [];
+    expect(next).toMatchObject({ after: 1, end: { revision: 3_006 } });
   });
 
   test('sees at least everything that was committed before it was asked to catch up', async () => {

@@ -92,7 +92,7 @@ describe("a traffic policy's canonical text", () => {
       { defaultVersion: '', split: [{ version: 'v1', weight: 2 }] },
       { defaultVersion: '', split: [{ version: 'v2', weight: 1 }] },
       { defaultVersion: 'v1', split: [{ version: 'v1', weight: 1 }] },
-    ].map(canonicalTrafficPolicyValue);
+    ].map((value) => canonicalTrafficPolicyValue({ ...value, rules: [] }));
     expect(new Set(texts).size).toBe(texts.length);
   });
 });

@@ -4,7 +4,7 @@ import type { Mutation } from '../../../src/domain/mutation.ts';
 import { resolve, type Lookup } from '../../../src/domain/resolve.ts';
 import { TenantState } from '../../../src/domain/tenant-view.ts';
 import { stage } from '../../../src/domain/transaction.ts';
-import type { WeightedVersion } from '../../../src/domain/traffic-policy.ts';
+import type { WeightedVersion } from '../../../src/domain/weighted-split.ts';
 import {
   createRoute,
   createTenant,
@@ -13,6 +13,7 @@ import {
   setDefaultVersion,
   transactionOf,
 } from '../../fakes/example-configuration.ts';
+import { exampleLookup } from '../../fakes/example-traffic-policy.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 
 const [v1, v2, v3] = [exampleKey('v1'), exampleKey('v2'), exampleKey('v3')];
@@ -33,12 +34,13 @@ function split(...branches: readonly (readonly [version: string, weight: number]
 
 function setSplit(defaultVersion: string, branches: readonly (readonly [version: string, weight: number])[]): Mutation {
   const { tenant, service, environment } = v1;
-  const value = { defaultVersion, split: branches.map(([version, weight]): WeightedVersion => ({ version, weight })) };
+  const weighted = branches.map(([version, weight]): WeightedVersion => ({ version, weight }));
+  const value = { defaultVersion, split: weighted, rules: [] };
   return { kind: 'set_traffic_policy', key: { tenant, service, environment }, value, etag: '' };
 }
 
 function outcomeOf(state: TenantState, fields: Partial<Lookup> = {}, random = seededRandom(1)): string {
-  const lookup = { ...exampleKey(''), hashKey: '', ...fields };
+  const lookup = exampleLookup(fields);
   try {
     const { route, reason } = resolve(state, lookup, random);
     return `${reason} ${route.key.version}`;
@@ -53,7 +55,7 @@ function sharesOf(state: TenantState, hashKey: (call: number) => string): Record
   const random = seededRandom(42);
   const shares: Record<string, number> = {};
   for (let call = 0; call < calls; call++) {
-    const { route } = resolve(state, { ...exampleKey(''), hashKey: hashKey(call) }, random);
+    const { route } = resolve(state, exampleLookup({ hashKey: hashKey(call) }), random);
     shares[route.key.version] = (shares[route.key.version] ?? 0) + 1;
   }
   return shares;

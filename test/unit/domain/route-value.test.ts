@@ -106,6 +106,7 @@ describe('a traffic policy', () => {
       validateTrafficPolicyValue(violations, 'p', {
         defaultVersion,
         split: split.map(([version, weight]) => ({ version, weight })),
+        rules: [],
       }),
     );
   const branches = (count: number) => Array.from({ length: count }, (_, i): [string, number] => [`v${i}`, 1]);
@@ -138,7 +139,7 @@ describe('a traffic policy', () => {
 
 describe('a tenant', () => {
   const fieldsOfTenant = (tenant: string, displayName: string): string[] =>
-    fieldsOf((violations) => validateTenant(violations, 'tenant', tenant, { displayName }));
+    fieldsOf((violations) => validateTenant(violations, 'tenant', tenant, { displayName, quotas: {} }));
 
   test('has a display name of up to 255 characters, or none', () => {
     expect(fieldsOfTenant('acme', '')).toEqual([]);

@@ -14,6 +14,7 @@ import type { CallContext } from '../../../src/platform/grpc/handlers.ts';
 import { resolverHandlers, type Resolver } from '../../../src/serving/resolver-service.ts';
 import { exampleChanges } from '../../fakes/example-changes.ts';
 import { exampleKey } from '../../fakes/example-configuration.ts';
+import { exampleLookup } from '../../fakes/example-traffic-policy.ts';
 
 const [change] = exampleChanges(2, 1);
 if (change?.subject.kind !== 'route') throw new Error('a route');
@@ -58,7 +59,8 @@ describe('Resolve', () => {
       attributes: { region: 'eu' },
       method: 'shop.Cart/Add',
     });
-    expect(asked).toEqual({ lookup: { ...exampleKey('v1'), hashKey: 'user-1' }, consistency: { kind: 'eventual' } });
+    const lookup = { version: 'v1', hashKey: 'user-1', attributes: { region: 'eu' }, method: 'shop.Cart/Add' };
+    expect(asked).toEqual({ lookup: exampleLookup(lookup), consistency: { kind: 'eventual' } });
     expect(response.route?.key).toEqual(exampleKey('v1'));
     expect(response.freshness?.stalenessMs).toBe(1n);
   });
@@ -187,7 +189,10 @@ describe('StreamResolve', () => {
       sent.push(message.results.map(versionOf));
       await Promise.resolve();
     };
-    return { sent, writer: { write } };
+    const unused = (): never => {
+      throw new Error('results are written, not sent as frames');
+    };
+    return { sent, writer: { write, send: unused, onDrain: unused } };
   }
 
   const { streamResolve } = resolverHandlers(new ScriptedResolver());

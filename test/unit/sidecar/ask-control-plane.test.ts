@@ -6,6 +6,7 @@ import type { TrafficManagerClient } from '../../../src/client/create-client.ts'
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
 import type { Reason } from '../../../src/domain/domain-error.ts';
 import type { Consistency } from '../../../src/domain/freshness.ts';
+import type { Lookup } from '../../../src/domain/resolve.ts';
 import { ResolveResponse, type ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { encodeResolution } from '../../../src/wire/resolve-wire.ts';
@@ -22,7 +23,12 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const lookup = { ...exampleKey(), hashKey: 'user-1' };
+const lookup: Lookup = {
+  ...exampleKey(),
+  hashKey: 'user-1',
+  attributes: { 'x-user': 'alice' },
+  method: 'shop.Cart/Add',
+};
 const strong: Consistency = { kind: 'strong' };
 
 function exampleAnswer(): ResolveResponse {
@@ -73,7 +79,10 @@ test('it asks for the same, for as long as the caller waits, less what the way b
   expect(calls[0]?.request).toEqual({
     key: { tenant, service, environment, version },
     hashKey: 'user-1',
+    attributes: { 'x-user': 'alice' },
+    method: 'shop.Cart/Add',
     consistency,
+    at: undefined,
   });
   expect(calls[0]?.options).toEqual({
     timeoutMs: 1_000 - sidecarLimits.answerReserveMs,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { ChangeRange } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { ChangeSink, ChangeSource } from '../../../sidecar/sync/change-source.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { coalescedRangeOf, rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 
 /** A source that a test can make tell things. */
 export type SourceUnderTest = {
@@ -9,7 +10,7 @@ export type SourceUnderTest = {
   /** Plays the `count`th stream, counted from 1; resolves when the source has told (or dropped) what it was given. */
   play(count: number): Promise<{
     snapshot(history: SidecarHistory, stalenessMs: number): Promise<void>;
-    changes(changes: ReturnType<SidecarHistory['commit']>, stalenessMs: number): Promise<void>;
+    changes(range: ChangeRange, stalenessMs: number): Promise<void>;
     confirmed(history: SidecarHistory, stalenessMs: number): Promise<void>;
     breakOff(): void;
     refuseResume(): void;
@@ -25,8 +26,12 @@ function recordingSink(): { sink: ChangeSink; told: string[] } {
       void told.push(
         `snapshot ${position.revision} ${position.commitId}: ${routes.length} ${policies.length}, ${stalenessMs}`,
       ),
-    changes: (changes, stalenessMs) =>
-      void told.push(`changes ${changes.map(({ revision }) => revision).join()}, ${stalenessMs}`),
+    changes: ({ changes, position, coalescedAfter }, stalenessMs) =>
+      void told.push(
+        `changes ${changes.map(({ revision }) => revision).join()} to ${position.revision} ${position.commitId}${
+          coalescedAfter === undefined ? '' : ` coalesced after ${coalescedAfter}`
+        }, ${stalenessMs}`,
+      ),
     confirmed: ({ revision, commitId }, stalenessMs) =>
       void told.push(`confirmed ${revision} ${commitId}, ${stalenessMs}`),
   };
@@ -44,11 +49,24 @@ export function changeSourceContract(name: string, create: () => SourceUnderTest
       const following = source.follow('acme', undefined, sink, new AbortController().signal);
       const stream = await play(1);
       await stream.snapshot(history, 0);
-      await stream.changes(history.commit(moveRoute(exampleKey(), 'grpc://a:1'), createRoute(exampleKey('v2'))), 5);
+      await stream.changes(
+        rangeOf(history.commit(moveRoute(exampleKey(), 'grpc://a:1'), createRoute(exampleKey('v2')))),
+        5,
+      );
+      const [moved, again] = [
+        history.commit(moveRoute(exampleKey(), 'grpc://b:1')),
+        history.commit(moveRoute(exampleKey(), 'grpc://c:1')),
+      ];
+      await stream.changes(coalescedRangeOf([...moved, ...again]), 6);
       await stream.confirmed(history, 7);
       stream.breakOff();
       expect(await following).toMatchObject({ kind: 'disconnected', error: expect.any(Error) });
-      expect(told).toEqual(['snapshot 2 a-acme-2: 1 0, 0', 'changes 3,4, 5', 'confirmed 4 a-acme-3, 7']);
+      expect(told).toEqual([
+        'snapshot 2 a-acme-2: 1 0, 0',
+        'changes 3,4 to 4 a-acme-3, 5',
+        'changes 6 to 6 a-acme-5 coalesced after 4, 6',
+        'confirmed 6 a-acme-5, 7',
+      ]);
     });
 
     test('it says why it cannot go on', async () => {

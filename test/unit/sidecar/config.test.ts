@@ -9,6 +9,8 @@ const defaults = {
   controlPlane: '127.0.0.1:7400',
   scope: { tenants: [], onDemand: true },
   memoryBytesMax: 64 * 1024 * 1024,
+  watchersMax: 1_000,
+  watchStallMsMax: 30_000,
   drainMs: 5_000,
   logLevel: 'info',
 };
@@ -26,6 +28,8 @@ test('every setting has its effect', () => {
     TM_SIDECAR_CONTROL_PLANE: 'other.example:7001',
     TM_SIDECAR_TENANTS: 'acme, globex,acme',
     TM_SIDECAR_MEMORY_MIB: '2',
+    TM_WATCHERS_MAX: '7',
+    TM_WATCH_STALL_MS: '500',
     TM_DRAIN_MS: '0',
     TM_LOG_LEVEL: 'silent',
   };
@@ -36,6 +40,8 @@ test('every setting has its effect', () => {
     controlPlane: 'other.example:7001',
     scope: { tenants: ['acme', 'globex'], onDemand: false },
     memoryBytesMax: 2 * 1024 * 1024,
+    watchersMax: 7,
+    watchStallMsMax: 500,
     drainMs: 0,
     logLevel: 'silent',
   });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
-import type { HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
@@ -11,7 +11,7 @@ import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
 import { createRoute, exampleKey, setDefaultVersion } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
 import { ScriptedWatch } from '../../fakes/sidecar-scripted-watch.ts';
 import { changeSourceContract } from './change-source.contract.ts';
@@ -31,6 +31,12 @@ function batch(position: SidecarHistory['position'], changes: readonly Change[],
   return message(position, { $case: 'changeBatch', value: { changes: changes.map(changeToWire), continued } });
 }
 
+function wholeBatch({ changes, position, coalescedAfter }: ChangeRange, stalenessMs: number): WatchResponse {
+  const after = coalescedAfter === undefined ? {} : { coalescedAfter: BigInt(coalescedAfter) };
+  const value = { changes: changes.map(changeToWire), continued: false, ...after };
+  return message(position, { $case: 'changeBatch', value }, stalenessMs);
+}
+
 const progress: Event = { $case: 'progress', value: {} };
 
 function start() {
@@ -38,7 +44,7 @@ function start() {
   const clock = new FakeClock();
   const source = new ControlPlaneSource(scripted, clock);
   const snapshots: HeldSnapshot[] = [];
-  const changes: (readonly Change[])[] = [];
+  const changes: ChangeRange[] = [];
   let confirmations = 0;
   const sink: ChangeSink = {
     snapshot: (snapshot) => void snapshots.push(snapshot),
@@ -58,11 +64,7 @@ changeSourceContract('the Watch of a control plane', () => {
         stream.end(new TrafficManagerError({ code, message: reason, reason }));
       return {
         snapshot: async (history, stalenessMs) => await stream.send(chunk(history.snapshot(), true, stalenessMs)),
-        changes: async (changes, stalenessMs) => {
-          const last = changes.at(-1);
-          if (last === undefined) throw new Error('changes to tell');
-          await stream.send({ ...batch(last, changes), stalenessMs: BigInt(stalenessMs) });
-        },
+        changes: async (range, stalenessMs) => await stream.send(wholeBatch(range, stalenessMs)),
         confirmed: async ({ position }, stalenessMs) => await stream.send(message(position, progress, stalenessMs)),
         breakOff: () => fail('UNAVAILABLE', 'SHUTTING_DOWN'),
         refuseResume: () => fail('OUT_OF_RANGE', 'REVISION_COMPACTED'),
@@ -81,7 +83,7 @@ changeSourceContract('the scripted fake', () => {
       return {
         snapshot: async (history, stalenessMs) =>
           following.tell((sink) => sink.snapshot(history.snapshot(), stalenessMs)),
-        changes: async (changes, stalenessMs) => following.tell((sink) => sink.changes(changes, stalenessMs)),
+        changes: async (range, stalenessMs) => following.tell((sink) => sink.changes(range, stalenessMs)),
         confirmed: async ({ position }, stalenessMs) => following.tell((sink) => sink.confirmed(position, stalenessMs)),
         breakOff: () => following.end('disconnected'),
         refuseResume: () => following.end('resume_refused'),
@@ -135,10 +137,10 @@ test('a transaction in several messages is told as one', async () => {
   await stream.send(batch(before, committed.slice(1, 2), true));
   expect(changes).toEqual([]);
   await stream.send(batch(history.position, committed.slice(2)));
-  expect(changes).toEqual([committed]);
+  expect(changes).toEqual([rangeOf(committed)]);
   const next = history.commit(createRoute(exampleKey('v4')));
   await stream.send(batch(history.position, next));
-  expect(changes[1]).toEqual(next);
+  expect(changes[1]).toEqual(rangeOf(next));
 });
 
 test('a source that ends without a reason is cut off, like one that fails', async () => {

@@ -93,7 +93,16 @@ test('a change of the tenant is none of a group', () => {
     subject: {
       kind: 'tenant',
       before: undefined,
-      after: { tenant: 'acme', displayName: '', revision: 3, createTimeMs: 0 },
+      after: {
+        tenant: 'acme',
+        displayName: 'Acme',
+        quotas: {},
+        state: 'ACTIVE',
+        etag: 'e',
+        revision: 3,
+        ownRevision: 3,
+        createTimeMs: 0,
+      },
     },
   };
   expect(changeGroup(group, renamed)).toBe(group);

@@ -13,7 +13,7 @@ import { createLogger } from '../../../src/platform/logger.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { callContext } from '../../fakes/sidecar-call-context.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
 
 const key = exampleKey();
@@ -54,7 +54,7 @@ function start({
   };
   const resolver = new SidecarResolver({ subscriptions, askControlPlane, clock, random: () => 0.5 });
   const resolve = (consistency: Consistency, context: CallContext = callContext(), service = key.service) =>
-    resolver.resolve({ ...key, service, hashKey: '' }, consistency, context).then(
+    resolver.resolve({ ...key, service, hashKey: '', attributes: {}, method: '' }, consistency, context).then(
       ({ resolution, freshness }) => ({ url: resolution.route.endpoints[0]?.url, ...freshness }),
       (error: unknown) => ({ error }),
     );
@@ -108,6 +108,40 @@ test('what is not in a complete memory does not exist; the control plane is not 
   expect(asked).toEqual([]);
 });
 
+test.each([1_000_000, 1_000])(
+  'a tenant that was deleted does not exist, and comes back as it was (memory of %i bytes); the control plane is not asked',
+  async (bytesMax) => {
+    await using run = await startLive({ bytesMax });
+    const { resolve, asked, following, history, controlPlane } = run;
+    const before = await resolve(eventual);
+    following.tell((sink) =>
+      sink.changes(rangeOf(history.commit({ kind: 'delete_tenant', tenant: 'acme', etag: '' })), 0),
+    );
+    controlPlane.isReachable = false;
+    asked.length = 0;
+    for (const consistency of [eventual, within(1_000), atLeast(3)])
+      expect(await resolve(consistency)).toEqual(failure('TENANT_NOT_FOUND'));
+    expect(asked).toEqual([]);
+    controlPlane.isReachable = true;
+    following.tell((sink) =>
+      sink.changes(rangeOf(history.commit({ kind: 'undelete_tenant', tenant: 'acme', etag: '' })), 0),
+    );
+    expect(await resolve(eventual)).toMatchObject({ ...before, revision: bytesMax === 1_000 ? 99 : 4 });
+  },
+);
+
+test('a deleted tenant stays so when its source says that there is no such tenant', async () => {
+  await using run = await startLive();
+  const { resolve, asked, following, history, clock } = run;
+  following.tell((sink) =>
+    sink.changes(rangeOf(history.commit({ kind: 'delete_tenant', tenant: 'acme', etag: '' })), 0),
+  );
+  following.end('tenant_not_found');
+  await clock.untilSomebodySleeps();
+  expect(await resolve(eventual)).toEqual(failure('TENANT_NOT_FOUND'));
+  expect(asked).toEqual([]);
+});
+
 test('what memory had no room for is asked for', async () => {
   await using run = await startLive({ bytesMax: 1_000 });
   const { resolve, asked, controlPlane } = run;
@@ -149,9 +183,9 @@ test('min_revision waits for the revision to arrive', async () => {
   await using run = await startLive();
   const { resolve, deadlineIn, following, history, asked } = run;
   const resolving = resolve(atLeast(4), deadlineIn(1_000));
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://third:1'))), 0));
   expect(await isSettled(resolving)).toBe(false);
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://fourth:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://fourth:1'))), 0));
   expect(await resolving).toMatchObject({ source: 'SNAPSHOT', revision: 4, url: 'grpc://fourth:1' });
   expect(asked).toEqual([]);
 });

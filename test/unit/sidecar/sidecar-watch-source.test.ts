@@ -9,7 +9,7 @@ import { createLogger } from '../../../src/platform/logger.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { callContext } from '../../fakes/sidecar-call-context.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
 
 const { defaultWaitMs } = sidecarLimits;
@@ -51,10 +51,12 @@ test('it opens what memory holds, and shows it as it moves', async () => {
   let moved = 0;
   using _listening = opened.subscribe(() => (moved += 1));
   const { window } = opened;
-  following.tell((sink) => sink.changes(history.commit(moveRoute(exampleKey(), 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(exampleKey(), 'grpc://third:1'))), 0));
   expect(moved).toBe(1);
   expect(opened.window).toBe(window);
-  expect(opened.window.after(2, 10)).toMatchObject({ kind: 'changes', changes: [{ revision: 3 }] });
+  expect([...opened.window.unitsAfter(2)]).toMatchObject([
+    { entries: [{ change: { revision: 3 } }], coalesced: false },
+  ]);
   expect([...opened.state.all()][0]?.routes.get('v1')?.endpoints[0]?.url).toBe('grpc://third:1');
   clock.advance(400);
   expect(opened.stalenessMs()).toBe(400);
@@ -68,7 +70,7 @@ test('a watcher that is ahead is waited for', async () => {
   await using run = await startLive();
   const { watches, history, following } = run;
   const opening = watches.open('acme', 3, callContext());
-  following.tell((sink) => sink.changes(history.commit(moveRoute(exampleKey(), 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(exampleKey(), 'grpc://third:1'))), 0));
   expect((await opening).position.revision).toBe(3);
 });
 
@@ -114,6 +116,22 @@ test('a first snapshot is waited for', async () => {
 test('what does not fit in memory cannot be watched here: its snapshot would have holes', async () => {
   await using run = await startLive({ bytesMax: 1_000 });
   await expect(run.watches.open('acme', 0, callContext())).rejects.toMatchObject({ reason: 'SNAPSHOT_NOT_READY' });
+});
+
+test('a tenant that was deleted takes no new watchers; those that resume are told of it, and when it comes back', async () => {
+  await using run = await startLive();
+  const { watches, history, following } = run;
+  following.tell((sink) =>
+    sink.changes(rangeOf(history.commit({ kind: 'delete_tenant', tenant: 'acme', etag: '' })), 0),
+  );
+  await expect(watches.open('acme', 0, callContext())).rejects.toMatchObject({ reason: 'TENANT_NOT_FOUND' });
+  const resumed = await watches.open('acme', 2, callContext());
+  const told = [...resumed.window.unitsAfter(2)].flatMap(({ entries }) => entries);
+  expect(told).toMatchObject([{ change: { action: 'DELETED', subject: { kind: 'tenant' } } }]);
+  following.tell((sink) =>
+    sink.changes(rangeOf(history.commit({ kind: 'undelete_tenant', tenant: 'acme', etag: '' })), 0),
+  );
+  expect((await watches.open('acme', 0, callContext())).position.revision).toBe(4);
 });
 
 test('a tenant that does not exist, and one that is not followed', async () => {

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { createGroup } from '../../../sidecar/snapshot/group.ts';
-import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory, type TenantMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { coalescedRangeOf, rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 
 const keyOf = (service: string, tenant = 'acme') => exampleKey('v1', { service, tenant });
 
@@ -61,7 +61,7 @@ test('one change does not make a whole of a group that was dropped', () => {
   const acme = memory.tenant('acme');
   acme.replace(history.snapshot());
   const dropped = ['a', 'b'].find((service) => acme.find(service, 'production') === undefined) ?? '';
-  acme.advance(history.commit(createRoute(exampleKey('v2', { service: dropped }))));
+  acme.advance(rangeOf(history.commit(createRoute(exampleKey('v2', { service: dropped })))));
   expect(acme.find(dropped, 'production')).toBeUndefined();
   expect(acme.position).toMatchObject(history.position);
 });
@@ -71,7 +71,7 @@ test('a group larger than the whole memory is unknown, also when it grows to tha
   const history = historyOf('acme', ['a']);
   const acme = memory.tenant('acme');
   acme.replace(history.snapshot());
-  acme.advance(history.commit(moveRoute(keyOf('a'), `grpc://host/${'p'.repeat(2_000)}`)));
+  acme.advance(rangeOf(history.commit(moveRoute(keyOf('a'), `grpc://host/${'p'.repeat(2_000)}`))));
   expect(acme).toMatchObject({ isComplete: false, position: history.position });
   expect(acme.find('a', 'production')).toBeUndefined();
   expect(memory.bytes).toBe(0);
@@ -84,15 +84,57 @@ test('changes that are here already are passed over, and a gap is refused before
   const three = history.commit(moveRoute(keyOf('a'), 'grpc://third:1'));
   const four = history.commit(moveRoute(keyOf('a'), 'grpc://fourth:1'));
   const five = history.commit(moveRoute(keyOf('a'), 'grpc://fifth:1'));
-  memory.advance([...three, ...four]);
-  memory.advance([...three, ...four]);
+  memory.advance(rangeOf([...three, ...four]));
+  memory.advance(rangeOf([...three, ...four]));
   expect(memory.position.revision).toBe(4);
   const six = history.commit(moveRoute(keyOf('a'), 'grpc://sixth:1'));
   const seven = history.commit(moveRoute(keyOf('a'), 'grpc://seventh:1'));
-  expect(() => memory.advance([...five, ...seven])).toThrow(/does not follow/);
+  expect(() => memory.advance(rangeOf([...five, ...seven]))).toThrow(/does not follow/);
   expect(memory.position.revision).toBe(4);
-  memory.advance([...five, ...six, ...seven]);
+  memory.advance(rangeOf([...five, ...six, ...seven]));
   expect(memory.find('a', 'production')?.routes.get('v1')?.endpoints[0]?.url).toBe('grpc://seventh:1');
+});
+
+test('a transaction that is not whole is refused, and none of it is taken', () => {
+  const history = historyOf('acme', ['a']);
+  const memory = new SnapshotMemory({ bytesMax: roomFor(5) }).tenant('acme');
+  memory.replace(history.snapshot());
+  const whole = history.commit(moveRoute(keyOf('a'), 'grpc://third:1'));
+  const cut = history.commit(moveRoute(keyOf('a'), 'grpc://fourth:1'), createRoute(keyOf('b'))).slice(0, 1);
+  expect(() => memory.advance(rangeOf([...whole, ...cut]))).toThrow(/not complete/);
+  expect(memory.position.revision).toBe(2);
+  expect(memory.find('a', 'production')?.routes.get('v1')?.endpoints[0]?.url).toBe('grpc://cart.acme.internal:8443');
+});
+
+test('a coalesced range leads to where its changes would have led, also from inside it', () => {
+  const history = historyOf('acme', ['a', 'b']);
+  const [memory, further] = ['memory', 'further'].map(() =>
+    new SnapshotMemory({ bytesMax: roomFor(5) }).tenant('acme'),
+  ) as [TenantMemory, TenantMemory];
+  for (const each of [memory, further]) each.replace(history.snapshot());
+  const first = history.commit(moveRoute(keyOf('a'), 'grpc://first:1'));
+  const rest = [
+    ...history.commit({ kind: 'delete_route', key: keyOf('b'), etag: '' }),
+    ...history.commit(moveRoute(keyOf('a'), 'grpc://last:1')),
+  ];
+  further.advance(rangeOf(first));
+  for (const each of [memory, further]) {
+    each.advance(coalescedRangeOf([...first, ...rest]));
+    expect(each.position).toEqual(history.position);
+    expect(each.find('a', 'production')?.routes.get('v1')?.endpoints[0]?.url).toBe('grpc://last:1');
+    expect(each.find('b', 'production')?.routes.size).toBe(0);
+  }
+});
+
+test('a tenant that is deleted keeps what is held of it: it can come back', () => {
+  const history = historyOf('acme', ['a']);
+  const memory = new SnapshotMemory({ bytesMax: roomFor(5) }).tenant('acme');
+  memory.replace(history.snapshot());
+  memory.advance(rangeOf(history.commit({ kind: 'delete_tenant', tenant: 'acme', etag: '' })));
+  expect(memory).toMatchObject({ tenant: { state: 'DELETED' }, isComplete: true, position: history.position });
+  memory.advance(rangeOf(history.commit({ kind: 'undelete_tenant', tenant: 'acme', etag: '' })));
+  expect(memory.tenant?.state).toBe('ACTIVE');
+  expect(memory.find('a', 'production')?.routes.size).toBe(1);
 });
 
 test('listeners hear of a snapshot and of changes, once each, until they are disposed', () => {
@@ -101,11 +143,11 @@ test('listeners hear of a snapshot and of changes, once each, until they are dis
   let heard = 0;
   const subscription = memory.subscribe(() => (heard += 1));
   memory.replace(history.snapshot());
-  memory.advance(history.commit(createRoute(keyOf('b')), createRoute(keyOf('c'))));
-  memory.advance([]);
+  memory.advance(rangeOf(history.commit(createRoute(keyOf('b')), createRoute(keyOf('c')))));
+  memory.advance(rangeOf([]));
   expect(heard).toBe(2);
   subscription[Symbol.dispose]();
-  memory.advance(history.commit(createRoute(keyOf('d'))));
+  memory.advance(rangeOf(history.commit(createRoute(keyOf('d')))));
   expect(heard).toBe(2);
 });
 

@@ -5,7 +5,7 @@ import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
-import { SidecarHistory } from '../../fakes/sidecar-history.ts';
+import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
 
 const key = exampleKey();
@@ -54,7 +54,7 @@ test('it boots without a resume point, and is live with the first snapshot', asy
 test('it resumes after what it holds, and goes on answering from it meanwhile', async () => {
   await using run = await startLive();
   const { sync, source, clock, history, following } = run;
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://third:1'))), 0));
   following.end('disconnected');
   await clock.untilSomebodySleeps();
   expect(sync.state).toEqual({ kind: 'stale', reason: 'scripted: disconnected' });
@@ -121,7 +121,7 @@ test.each(Object.entries(gaps))('a gap %s makes it start over, and takes nothing
   await using run = await startLive();
   const { sync, source, history, clock, following } = run;
   const before = sync.memory.position;
-  following.tell((sink) => sink.changes(changesWithGap(history), 0));
+  following.tell((sink) => sink.changes(rangeOf(changesWithGap(history)), 0));
   expect(following.isFollowed()).toBe(false);
   await clock.untilSomebodySleeps();
   expect(sync.state.kind).toBe('stale');
@@ -174,9 +174,9 @@ test('what is told twice is taken once', async () => {
   const { sync, history, following } = run;
   const third = history.commit(moveRoute(key, 'grpc://third:1'));
   const fourth = history.commit(moveRoute(key, 'grpc://fourth:1'));
-  following.tell((sink) => sink.changes([...third, ...fourth], 0));
-  following.tell((sink) => sink.changes(third, 0));
-  following.tell((sink) => sink.changes([...third, ...fourth], 0));
+  following.tell((sink) => sink.changes(rangeOf([...third, ...fourth]), 0));
+  following.tell((sink) => sink.changes(rangeOf(third), 0));
+  following.tell((sink) => sink.changes(rangeOf([...third, ...fourth]), 0));
   expect(following.isFollowed()).toBe(true);
   expect(heldUrl(sync)).toBe('grpc://fourth:1');
   expect(sync.memory.position.revision).toBe(4);
@@ -214,7 +214,7 @@ test('staleness counts from when the source was certain, and grows until it is c
   following.tell((sink) => sink.confirmed(history.position, 0));
   expect(sync.stalenessMs()).toBe(0);
   // A source that is behind itself says by how much.
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://third:1')), 250));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://third:1'))), 250));
   clock.advance(50);
   expect(sync.stalenessMs()).toBe(300);
   following.end('disconnected');
@@ -227,7 +227,7 @@ test('a confirmation of less than it holds says nothing about what it holds', as
   await using run = await startLive();
   const { sync, clock, following, history } = run;
   const older = history.position;
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://third:1'))), 0));
   clock.advance(700);
   following.tell((sink) => sink.confirmed(older, 0));
   expect(following.isFollowed()).toBe(true);
@@ -279,7 +279,7 @@ test('listeners hear of every change of state and memory, until they are dispose
   const subscription = sync.subscribe(() => seen.push(`${sync.state.kind} ${sync.memory.position.revision}`));
   const following = await source.following(1);
   following.tell((sink) => sink.snapshot(history.snapshot(), 0));
-  following.tell((sink) => sink.changes(history.commit(moveRoute(key, 'grpc://third:1')), 0));
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://third:1'))), 0));
   following.end('disconnected');
   await clock.untilSomebodySleeps();
   subscription[Symbol.dispose]();

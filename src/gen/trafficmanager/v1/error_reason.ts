@@ -70,6 +70,18 @@ export const ErrorReason = {
   ERROR_REASON_OVERLOADED: 26,
   /** ERROR_REASON_CONTROL_PLANE_UNAVAILABLE - UNAVAILABLE: memory cannot answer this, and the control plane is out of reach. */
   ERROR_REASON_CONTROL_PLANE_UNAVAILABLE: 27,
+  /** ERROR_REASON_TENANT_DELETED - FAILED_PRECONDITION: the tenant is deleted; undelete it first. */
+  ERROR_REASON_TENANT_DELETED: 28,
+  /** ERROR_REASON_SHRINK_REFUSED - FAILED_PRECONDITION: the write would take too large a share of the tenant's routes out of use; force it if that is meant. */
+  ERROR_REASON_SHRINK_REFUSED: 29,
+  /** ERROR_REASON_QUOTA_EXCEEDED - RESOURCE_EXHAUSTED: a quota of the tenant is used up. */
+  ERROR_REASON_QUOTA_EXCEEDED: 30,
+  /** ERROR_REASON_RATE_LIMITED - RESOURCE_EXHAUSTED: the tenant writes or asks faster than it may; RetryInfo says when to come back. */
+  ERROR_REASON_RATE_LIMITED: 31,
+  /** ERROR_REASON_CREDENTIAL_REQUIRED - UNAUTHENTICATED: the call needs a credential, or has a wrong one. */
+  ERROR_REASON_CREDENTIAL_REQUIRED: 32,
+  /** ERROR_REASON_PERMISSION_DENIED - PERMISSION_DENIED: the credential does not allow this. */
+  ERROR_REASON_PERMISSION_DENIED: 33,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -104,5 +116,11 @@ export namespace ErrorReason {
   export type ERROR_REASON_DEADLINE_EXCEEDED = typeof ErrorReason.ERROR_REASON_DEADLINE_EXCEEDED;
   export type ERROR_REASON_OVERLOADED = typeof ErrorReason.ERROR_REASON_OVERLOADED;
   export type ERROR_REASON_CONTROL_PLANE_UNAVAILABLE = typeof ErrorReason.ERROR_REASON_CONTROL_PLANE_UNAVAILABLE;
+  export type ERROR_REASON_TENANT_DELETED = typeof ErrorReason.ERROR_REASON_TENANT_DELETED;
+  export type ERROR_REASON_SHRINK_REFUSED = typeof ErrorReason.ERROR_REASON_SHRINK_REFUSED;
+  export type ERROR_REASON_QUOTA_EXCEEDED = typeof ErrorReason.ERROR_REASON_QUOTA_EXCEEDED;
+  export type ERROR_REASON_RATE_LIMITED = typeof ErrorReason.ERROR_REASON_RATE_LIMITED;
+  export type ERROR_REASON_CREDENTIAL_REQUIRED = typeof ErrorReason.ERROR_REASON_CREDENTIAL_REQUIRED;
+  export type ERROR_REASON_PERMISSION_DENIED = typeof ErrorReason.ERROR_REASON_PERMISSION_DENIED;
   export type UNRECOGNIZED = typeof ErrorReason.UNRECOGNIZED;
 }

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.ts";
+import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { Status } from "../../google/rpc/status.ts";
 import { Route, RouteKey } from "./route.ts";
 import { TrafficPolicy } from "./traffic_policy.ts";
@@ -41,6 +42,8 @@ export const SelectionReason = {
   SELECTION_REASON_SPLIT: 2,
   /** SELECTION_REASON_DEFAULT_VERSION - The policy's default version. */
   SELECTION_REASON_DEFAULT_VERSION: 3,
+  /** SELECTION_REASON_MATCH_RULE - One of the policy's match rules. */
+  SELECTION_REASON_MATCH_RULE: 4,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -51,6 +54,7 @@ export namespace SelectionReason {
   export type SELECTION_REASON_KEY = typeof SelectionReason.SELECTION_REASON_KEY;
   export type SELECTION_REASON_SPLIT = typeof SelectionReason.SELECTION_REASON_SPLIT;
   export type SELECTION_REASON_DEFAULT_VERSION = typeof SelectionReason.SELECTION_REASON_DEFAULT_VERSION;
+  export type SELECTION_REASON_MATCH_RULE = typeof SelectionReason.SELECTION_REASON_MATCH_RULE;
   export type UNRECOGNIZED = typeof SelectionReason.UNRECOGNIZED;
 }
 
@@ -64,6 +68,8 @@ export const FreshnessSource = {
   FRESHNESS_SOURCE_CACHE: 2,
   /** FRESHNESS_SOURCE_CONTROL_PLANE - The control plane, asked for this lookup. */
   FRESHNESS_SOURCE_CONTROL_PLANE: 3,
+  /** FRESHNESS_SOURCE_HISTORY - The change log: an answer of the past, asked for with `at`. */
+  FRESHNESS_SOURCE_HISTORY: 4,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -74,6 +80,7 @@ export namespace FreshnessSource {
   export type FRESHNESS_SOURCE_SNAPSHOT = typeof FreshnessSource.FRESHNESS_SOURCE_SNAPSHOT;
   export type FRESHNESS_SOURCE_CACHE = typeof FreshnessSource.FRESHNESS_SOURCE_CACHE;
   export type FRESHNESS_SOURCE_CONTROL_PLANE = typeof FreshnessSource.FRESHNESS_SOURCE_CONTROL_PLANE;
+  export type FRESHNESS_SOURCE_HISTORY = typeof FreshnessSource.FRESHNESS_SOURCE_HISTORY;
   export type UNRECOGNIZED = typeof FreshnessSource.UNRECOGNIZED;
 }
 
@@ -115,7 +122,21 @@ export interface ResolveRequest {
   /** The gRPC method of the call, such as `shop.Cart/Add`, for match rules; 256 characters at most. */
   method: string;
   /** How fresh the answer must be. */
-  consistency?: Consistency | undefined;
+  consistency?:
+    | Consistency
+    | undefined;
+  /**
+   * Time travel: answered from the change log by the control plane; `consistency` is then ignored. OUT_OF_RANGE
+   * (REVISION_COMPACTED, REVISION_IN_FUTURE) where the log does not reach.
+   */
+  at?:
+    | //
+    /** As it was at this revision. */
+    { $case: "atRevision"; value: bigint }
+    | //
+    /** As it was at this moment (database clock). */
+    { $case: "atTime"; value: Date }
+    | undefined;
 }
 
 export interface ResolveRequest_AttributesEntry {
@@ -151,7 +172,11 @@ export interface ResolveResponse {
   /** Why this version. */
   selectionReason: SelectionReason;
   /** How fresh. */
-  freshness?: Freshness | undefined;
+  freshness?:
+    | Freshness
+    | undefined;
+  /** The match rule that chose, by its name, or by its place (`#0` is the first); only with MATCH_RULE. */
+  matchRule: string;
 }
 
 /** One answer of several. */
@@ -265,7 +290,7 @@ export const Consistency: MessageFns<Consistency> = {
 };
 
 function createBaseResolveRequest(): ResolveRequest {
-  return { key: undefined, hashKey: "", attributes: {}, method: "", consistency: undefined };
+  return { key: undefined, hashKey: "", attributes: {}, method: "", consistency: undefined, at: undefined };
 }
 
 export const ResolveRequest: MessageFns<ResolveRequest> = {
@@ -284,6 +309,17 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
     }
     if (message.consistency !== undefined) {
       Consistency.encode(message.consistency, writer.uint32(42).fork()).join();
+    }
+    switch (message.at?.$case) {
+      case "atRevision":
+        if (BigInt.asIntN(64, message.at.value) !== message.at.value) {
+          throw new globalThis.Error("value provided for field message.at.value of type int64 too large");
+        }
+        writer.uint32(48).int64(message.at.value);
+        break;
+      case "atTime":
+        Timestamp.encode(toTimestamp(message.at.value), writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -342,6 +378,22 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
             }
 
             message.consistency = Consistency.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.at = { $case: "atRevision", value: reader.int64() as bigint };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.at = { $case: "atTime", value: fromTimestamp(Timestamp.decode(reader, reader.uint32())) };
             continue;
           }
         }
@@ -500,7 +552,7 @@ export const Freshness: MessageFns<Freshness> = {
 };
 
 function createBaseResolveResponse(): ResolveResponse {
-  return { route: undefined, trafficPolicy: undefined, selectionReason: 0, freshness: undefined };
+  return { route: undefined, trafficPolicy: undefined, selectionReason: 0, freshness: undefined, matchRule: "" };
 }
 
 export const ResolveResponse: MessageFns<ResolveResponse> = {
@@ -516,6 +568,9 @@ export const ResolveResponse: MessageFns<ResolveResponse> = {
     }
     if (message.freshness !== undefined) {
       Freshness.encode(message.freshness, writer.uint32(34).fork()).join();
+    }
+    if (message.matchRule !== "") {
+      writer.uint32(42).string(message.matchRule);
     }
     return writer;
   },
@@ -563,6 +618,14 @@ export const ResolveResponse: MessageFns<ResolveResponse> = {
             }
 
             message.freshness = Freshness.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.matchRule = reader.string();
             continue;
           }
         }
@@ -932,6 +995,18 @@ export const ResolverServiceClient = makeGenericClientConstructor(
   service: typeof ResolverServiceService;
   serviceName: string;
 };
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -19,8 +19,10 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { FieldMask } from "../../google/protobuf/field_mask.ts";
+import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { Change } from "./change.ts";
 import { Route, RouteKey, RouteState } from "./route.ts";
+import { TrafficPolicy, TrafficPolicyKey } from "./traffic_policy.ts";
 
 export const protobufPackage = "trafficmanager.v1";
 
@@ -80,6 +82,15 @@ export interface ListRoutesRequest {
   pageSize: number;
   /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
   pageToken: string;
+  /** As it was: from the change log. OUT_OF_RANGE (REVISION_COMPACTED, REVISION_IN_FUTURE) where that does not reach. */
+  at?:
+    | //
+    /** At this revision. */
+    { $case: "atRevision"; value: bigint }
+    | //
+    /** At this moment (database clock). */
+    { $case: "atTime"; value: Date }
+    | undefined;
 }
 
 /** One page. */
@@ -224,6 +235,157 @@ export interface UndeleteRouteResponse {
   revision: bigint;
   /** What changed; absent when nothing did. */
   change?: Change | undefined;
+}
+
+/** One write of a batch; as the request of the same name, without what belongs to the call as a whole. */
+export interface RouteWrite {
+  /** What to do. */
+  write?:
+    | //
+    /** As CreateRoute. */
+    { $case: "createRoute"; value: Route }
+    | //
+    /** As UpdateRoute. */
+    { $case: "updateRoute"; value: UpdateRouteWrite }
+    | //
+    /** As ActivateRoute. */
+    { $case: "activateRoute"; value: RouteKeyWrite }
+    | //
+    /** As DeactivateRoute. */
+    { $case: "deactivateRoute"; value: RouteKeyWrite }
+    | //
+    /** As DeleteRoute. */
+    { $case: "deleteRoute"; value: RouteKeyWrite }
+    | //
+    /** As UndeleteRoute. */
+    { $case: "undeleteRoute"; value: RouteKeyWrite }
+    | //
+    /** As TrafficPolicyService.SetTrafficPolicy. */
+    { $case: "setTrafficPolicy"; value: TrafficPolicy }
+    | //
+    /** As TrafficPolicyService.DeleteTrafficPolicy. */
+    { $case: "deleteTrafficPolicy"; value: TrafficPolicyKeyWrite }
+    | undefined;
+}
+
+/** An update in a batch. */
+export interface UpdateRouteWrite {
+  /** The key, the new values, and optionally the etag. */
+  route?:
+    | Route
+    | undefined;
+  /** Which of `endpoints` and `labels` to replace; empty or `*`: both. */
+  updateMask?:
+    | string[]
+    | undefined;
+  /** Create the route where there is none. */
+  allowMissing: boolean;
+}
+
+/** A write that needs only a route's key. */
+export interface RouteKeyWrite {
+  /** Whose. */
+  key?:
+    | RouteKey
+    | undefined;
+  /** When set it must be the route's current one. */
+  etag: string;
+}
+
+/** A write that needs only a policy's key. */
+export interface TrafficPolicyKeyWrite {
+  /** Whose. */
+  key?:
+    | TrafficPolicyKey
+    | undefined;
+  /** When set it must be the policy's current one. */
+  etag: string;
+}
+
+/** For BatchWriteRoutes. */
+export interface BatchWriteRoutesRequest {
+  /** The tenant of every key in the batch. */
+  tenant: string;
+  /** 1 to 10,000. */
+  writes: RouteWrite[];
+  /** See the service. */
+  requestId: string;
+  /** See the service. */
+  validateOnly: boolean;
+  /** Switches shrink protection off. */
+  force: boolean;
+}
+
+/** What one write of a batch came to. */
+export interface RouteWriteResult {
+  /** The revision of the resource now: its own change's, or an older one when nothing changed. */
+  revision: bigint;
+  /** The etag of the resource now; empty for a deleted policy. */
+  etag: string;
+  /** Whether this write changed anything. */
+  changed: boolean;
+  /** What it changed; only with `validate_only`, as 10,000 of them are too large for most clients. */
+  change?: Change | undefined;
+}
+
+/** What a batch came to. */
+export interface BatchWriteRoutesResponse {
+  /** One for each write, in order. */
+  results: RouteWriteResult[];
+  /** The tenant's revision at which that holds. */
+  revision: bigint;
+}
+
+/** For RollbackRoute. */
+export interface RollbackRouteRequest {
+  /** Whose. */
+  key?:
+    | RouteKey
+    | undefined;
+  /** The tenant's revision whose value is to be restored: 1 or more. */
+  revision: bigint;
+  /** See the service. */
+  etag: string;
+  /** See the service. */
+  requestId: string;
+  /** See the service. */
+  validateOnly: boolean;
+}
+
+/** What was restored. */
+export interface RollbackRouteResponse {
+  /** The route as it now is. */
+  route?:
+    | Route
+    | undefined;
+  /** The tenant's revision at which that holds. */
+  revision: bigint;
+  /** What changed; absent when nothing did. */
+  change?: Change | undefined;
+}
+
+/** For RollbackTenant. */
+export interface RollbackTenantRequest {
+  /** Whose. */
+  tenant: string;
+  /** The tenant's revision whose values are to be restored: 1 or more. */
+  revision: bigint;
+  /** See the service. */
+  requestId: string;
+  /** See the service. */
+  validateOnly: boolean;
+  /** Switches shrink protection off. */
+  force: boolean;
+}
+
+/** What was restored. */
+export interface RollbackTenantResponse {
+  /** The tenant's revision at which the old values hold again. */
+  revision: bigint;
+  /** How many routes and policies changed. */
+  changedCount: number;
+  /** What would change: the first 1,000; only with `validate_only`. */
+  changes: Change[];
 }
 
 function createBaseCreateRouteRequest(): CreateRouteRequest {
@@ -458,7 +620,16 @@ export const GetRouteResponse: MessageFns<GetRouteResponse> = {
 };
 
 function createBaseListRoutesRequest(): ListRoutesRequest {
-  return { tenant: "", service: "", environment: "", state: 0, showDeleted: false, pageSize: 0, pageToken: "" };
+  return {
+    tenant: "",
+    service: "",
+    environment: "",
+    state: 0,
+    showDeleted: false,
+    pageSize: 0,
+    pageToken: "",
+    at: undefined,
+  };
 }
 
 export const ListRoutesRequest: MessageFns<ListRoutesRequest> = {
@@ -483,6 +654,17 @@ export const ListRoutesRequest: MessageFns<ListRoutesRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(58).string(message.pageToken);
+    }
+    switch (message.at?.$case) {
+      case "atRevision":
+        if (BigInt.asIntN(64, message.at.value) !== message.at.value) {
+          throw new globalThis.Error("value provided for field message.at.value of type int64 too large");
+        }
+        writer.uint32(64).int64(message.at.value);
+        break;
+      case "atTime":
+        Timestamp.encode(toTimestamp(message.at.value), writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -554,6 +736,22 @@ export const ListRoutesRequest: MessageFns<ListRoutesRequest> = {
             }
 
             message.pageToken = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.at = { $case: "atRevision", value: reader.int64() as bigint };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.at = { $case: "atTime", value: fromTimestamp(Timestamp.decode(reader, reader.uint32())) };
             continue;
           }
         }
@@ -1401,6 +1599,876 @@ export const UndeleteRouteResponse: MessageFns<UndeleteRouteResponse> = {
   },
 };
 
+function createBaseRouteWrite(): RouteWrite {
+  return { write: undefined };
+}
+
+export const RouteWrite: MessageFns<RouteWrite> = {
+  encode(message: RouteWrite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.write?.$case) {
+      case "createRoute":
+        Route.encode(message.write.value, writer.uint32(10).fork()).join();
+        break;
+      case "updateRoute":
+        UpdateRouteWrite.encode(message.write.value, writer.uint32(18).fork()).join();
+        break;
+      case "activateRoute":
+        RouteKeyWrite.encode(message.write.value, writer.uint32(26).fork()).join();
+        break;
+      case "deactivateRoute":
+        RouteKeyWrite.encode(message.write.value, writer.uint32(34).fork()).join();
+        break;
+      case "deleteRoute":
+        RouteKeyWrite.encode(message.write.value, writer.uint32(42).fork()).join();
+        break;
+      case "undeleteRoute":
+        RouteKeyWrite.encode(message.write.value, writer.uint32(50).fork()).join();
+        break;
+      case "setTrafficPolicy":
+        TrafficPolicy.encode(message.write.value, writer.uint32(58).fork()).join();
+        break;
+      case "deleteTrafficPolicy":
+        TrafficPolicyKeyWrite.encode(message.write.value, writer.uint32(66).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteWrite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteWrite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.write = { $case: "createRoute", value: Route.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.write = { $case: "updateRoute", value: UpdateRouteWrite.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.write = { $case: "activateRoute", value: RouteKeyWrite.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.write = { $case: "deactivateRoute", value: RouteKeyWrite.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.write = { $case: "deleteRoute", value: RouteKeyWrite.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.write = { $case: "undeleteRoute", value: RouteKeyWrite.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.write = { $case: "setTrafficPolicy", value: TrafficPolicy.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.write = {
+              $case: "deleteTrafficPolicy",
+              value: TrafficPolicyKeyWrite.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdateRouteWrite(): UpdateRouteWrite {
+  return { route: undefined, updateMask: undefined, allowMissing: false };
+}
+
+export const UpdateRouteWrite: MessageFns<UpdateRouteWrite> = {
+  encode(message: UpdateRouteWrite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.route !== undefined) {
+      Route.encode(message.route, writer.uint32(10).fork()).join();
+    }
+    if (message.updateMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.updateMask), writer.uint32(18).fork()).join();
+    }
+    if (message.allowMissing !== false) {
+      writer.uint32(24).bool(message.allowMissing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateRouteWrite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateRouteWrite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.route = Route.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.updateMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.allowMissing = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRouteKeyWrite(): RouteKeyWrite {
+  return { key: undefined, etag: "" };
+}
+
+export const RouteKeyWrite: MessageFns<RouteKeyWrite> = {
+  encode(message: RouteKeyWrite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      RouteKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteKeyWrite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteKeyWrite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = RouteKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTrafficPolicyKeyWrite(): TrafficPolicyKeyWrite {
+  return { key: undefined, etag: "" };
+}
+
+export const TrafficPolicyKeyWrite: MessageFns<TrafficPolicyKeyWrite> = {
+  encode(message: TrafficPolicyKeyWrite, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      TrafficPolicyKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrafficPolicyKeyWrite {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrafficPolicyKeyWrite();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = TrafficPolicyKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBatchWriteRoutesRequest(): BatchWriteRoutesRequest {
+  return { tenant: "", writes: [], requestId: "", validateOnly: false, force: false };
+}
+
+export const BatchWriteRoutesRequest: MessageFns<BatchWriteRoutesRequest> = {
+  encode(message: BatchWriteRoutesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    for (const v of message.writes) {
+      RouteWrite.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    if (message.force !== false) {
+      writer.uint32(40).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchWriteRoutesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchWriteRoutesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.writes.push(RouteWrite.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRouteWriteResult(): RouteWriteResult {
+  return { revision: 0n, etag: "", changed: false, change: undefined };
+}
+
+export const RouteWriteResult: MessageFns<RouteWriteResult> = {
+  encode(message: RouteWriteResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    if (message.changed !== false) {
+      writer.uint32(24).bool(message.changed);
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteWriteResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteWriteResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.changed = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBatchWriteRoutesResponse(): BatchWriteRoutesResponse {
+  return { results: [], revision: 0n };
+}
+
+export const BatchWriteRoutesResponse: MessageFns<BatchWriteRoutesResponse> = {
+  encode(message: BatchWriteRoutesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.results) {
+      RouteWriteResult.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BatchWriteRoutesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBatchWriteRoutesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.results.push(RouteWriteResult.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollbackRouteRequest(): RollbackRouteRequest {
+  return { key: undefined, revision: 0n, etag: "", requestId: "", validateOnly: false };
+}
+
+export const RollbackRouteRequest: MessageFns<RollbackRouteRequest> = {
+  encode(message: RollbackRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      RouteKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.revision);
+    }
+    if (message.etag !== "") {
+      writer.uint32(26).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(40).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = RouteKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollbackRouteResponse(): RollbackRouteResponse {
+  return { route: undefined, revision: 0n, change: undefined };
+}
+
+export const RollbackRouteResponse: MessageFns<RollbackRouteResponse> = {
+  encode(message: RollbackRouteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.route !== undefined) {
+      Route.encode(message.route, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.revision);
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackRouteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackRouteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.route = Route.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollbackTenantRequest(): RollbackTenantRequest {
+  return { tenant: "", revision: 0n, requestId: "", validateOnly: false, force: false };
+}
+
+export const RollbackTenantRequest: MessageFns<RollbackTenantRequest> = {
+  encode(message: RollbackTenantRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.revision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    if (message.force !== false) {
+      writer.uint32(40).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackTenantRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackTenantRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRollbackTenantResponse(): RollbackTenantResponse {
+  return { revision: 0n, changedCount: 0, changes: [] };
+}
+
+export const RollbackTenantResponse: MessageFns<RollbackTenantResponse> = {
+  encode(message: RollbackTenantResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    if (message.changedCount !== 0) {
+      writer.uint32(16).int32(message.changedCount);
+    }
+    for (const v of message.changes) {
+      Change.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackTenantResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackTenantResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changedCount = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.changes.push(Change.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * Routes, served by the control plane only. Reads are strong (they see every write acknowledged before, by any replica).
  *
@@ -1493,6 +2561,52 @@ export const RouteServiceService = {
     responseSerialize: (value: DeleteRouteResponse): Buffer => Buffer.from(DeleteRouteResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteRouteResponse => DeleteRouteResponse.decode(value),
   },
+  /**
+   * Up to 10,000 writes of routes and policies of one tenant, in order, each seeing the ones before it: one transaction, all or nothing.
+   * What must hold of policies must hold of the outcome, not of every step. A write that is refused fails the call with its own error,
+   * whose ErrorInfo metadata has `index`. Shrink protection: a batch that would delete or deactivate more than a share of the
+   * tenant's ACTIVE routes (20 %, but at least 10) is FAILED_PRECONDITION (SHRINK_REFUSED) unless forced.
+   */
+  batchWriteRoutes: {
+    path: "/trafficmanager.v1.RouteService/BatchWriteRoutes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BatchWriteRoutesRequest): Buffer =>
+      Buffer.from(BatchWriteRoutesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BatchWriteRoutesRequest => BatchWriteRoutesRequest.decode(value),
+    responseSerialize: (value: BatchWriteRoutesResponse): Buffer =>
+      Buffer.from(BatchWriteRoutesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BatchWriteRoutesResponse => BatchWriteRoutesResponse.decode(value),
+  },
+  /**
+   * Gives a route the value that it had at a revision, as a new change; one that did not exist then, or was deleted, is deleted.
+   * Older than the changes that are kept: OUT_OF_RANGE (REVISION_COMPACTED); not reached: OUT_OF_RANGE (REVISION_IN_FUTURE).
+   */
+  rollbackRoute: {
+    path: "/trafficmanager.v1.RouteService/RollbackRoute" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollbackRouteRequest): Buffer => Buffer.from(RollbackRouteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollbackRouteRequest => RollbackRouteRequest.decode(value),
+    responseSerialize: (value: RollbackRouteResponse): Buffer =>
+      Buffer.from(RollbackRouteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollbackRouteResponse => RollbackRouteResponse.decode(value),
+  },
+  /**
+   * Gives all routes and policies of a tenant the values that they had at a revision, as new changes, in one transaction.
+   * Shrink protection as in BatchWriteRoutes.
+   */
+  rollbackTenant: {
+    path: "/trafficmanager.v1.RouteService/RollbackTenant" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollbackTenantRequest): Buffer =>
+      Buffer.from(RollbackTenantRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollbackTenantRequest => RollbackTenantRequest.decode(value),
+    responseSerialize: (value: RollbackTenantResponse): Buffer =>
+      Buffer.from(RollbackTenantResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollbackTenantResponse => RollbackTenantResponse.decode(value),
+  },
   /** Brings a soft-deleted route back, in the state that it was deleted in; of a live route it changes nothing. */
   undeleteRoute: {
     path: "/trafficmanager.v1.RouteService/UndeleteRoute" as const,
@@ -1524,6 +2638,23 @@ export interface RouteServiceServer extends UntypedServiceImplementation {
   deactivateRoute: handleUnaryCall<DeactivateRouteRequest, DeactivateRouteResponse>;
   /** Soft-deletes a route; deleting a deleted one changes nothing. */
   deleteRoute: handleUnaryCall<DeleteRouteRequest, DeleteRouteResponse>;
+  /**
+   * Up to 10,000 writes of routes and policies of one tenant, in order, each seeing the ones before it: one transaction, all or nothing.
+   * What must hold of policies must hold of the outcome, not of every step. A write that is refused fails the call with its own error,
+   * whose ErrorInfo metadata has `index`. Shrink protection: a batch that would delete or deactivate more than a share of the
+   * tenant's ACTIVE routes (20 %, but at least 10) is FAILED_PRECONDITION (SHRINK_REFUSED) unless forced.
+   */
+  batchWriteRoutes: handleUnaryCall<BatchWriteRoutesRequest, BatchWriteRoutesResponse>;
+  /**
+   * Gives a route the value that it had at a revision, as a new change; one that did not exist then, or was deleted, is deleted.
+   * Older than the changes that are kept: OUT_OF_RANGE (REVISION_COMPACTED); not reached: OUT_OF_RANGE (REVISION_IN_FUTURE).
+   */
+  rollbackRoute: handleUnaryCall<RollbackRouteRequest, RollbackRouteResponse>;
+  /**
+   * Gives all routes and policies of a tenant the values that they had at a revision, as new changes, in one transaction.
+   * Shrink protection as in BatchWriteRoutes.
+   */
+  rollbackTenant: handleUnaryCall<RollbackTenantRequest, RollbackTenantResponse>;
   /** Brings a soft-deleted route back, in the state that it was deleted in; of a live route it changes nothing. */
   undeleteRoute: handleUnaryCall<UndeleteRouteRequest, UndeleteRouteResponse>;
 }
@@ -1644,6 +2775,65 @@ export interface RouteServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteRouteResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Up to 10,000 writes of routes and policies of one tenant, in order, each seeing the ones before it: one transaction, all or nothing.
+   * What must hold of policies must hold of the outcome, not of every step. A write that is refused fails the call with its own error,
+   * whose ErrorInfo metadata has `index`. Shrink protection: a batch that would delete or deactivate more than a share of the
+   * tenant's ACTIVE routes (20 %, but at least 10) is FAILED_PRECONDITION (SHRINK_REFUSED) unless forced.
+   */
+  batchWriteRoutes(
+    request: BatchWriteRoutesRequest,
+    callback: (error: ServiceError | null, response: BatchWriteRoutesResponse) => void,
+  ): ClientUnaryCall;
+  batchWriteRoutes(
+    request: BatchWriteRoutesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BatchWriteRoutesResponse) => void,
+  ): ClientUnaryCall;
+  batchWriteRoutes(
+    request: BatchWriteRoutesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BatchWriteRoutesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a route the value that it had at a revision, as a new change; one that did not exist then, or was deleted, is deleted.
+   * Older than the changes that are kept: OUT_OF_RANGE (REVISION_COMPACTED); not reached: OUT_OF_RANGE (REVISION_IN_FUTURE).
+   */
+  rollbackRoute(
+    request: RollbackRouteRequest,
+    callback: (error: ServiceError | null, response: RollbackRouteResponse) => void,
+  ): ClientUnaryCall;
+  rollbackRoute(
+    request: RollbackRouteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollbackRouteResponse) => void,
+  ): ClientUnaryCall;
+  rollbackRoute(
+    request: RollbackRouteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollbackRouteResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives all routes and policies of a tenant the values that they had at a revision, as new changes, in one transaction.
+   * Shrink protection as in BatchWriteRoutes.
+   */
+  rollbackTenant(
+    request: RollbackTenantRequest,
+    callback: (error: ServiceError | null, response: RollbackTenantResponse) => void,
+  ): ClientUnaryCall;
+  rollbackTenant(
+    request: RollbackTenantRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollbackTenantResponse) => void,
+  ): ClientUnaryCall;
+  rollbackTenant(
+    request: RollbackTenantRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollbackTenantResponse) => void,
+  ): ClientUnaryCall;
   /** Brings a soft-deleted route back, in the state that it was deleted in; of a live route it changes nothing. */
   undeleteRoute(
     request: UndeleteRouteRequest,
@@ -1670,6 +2860,18 @@ export const RouteServiceClient = makeGenericClientConstructor(
   service: typeof RouteServiceService;
   serviceName: string;
 };
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+function fromTimestamp(t: Timestamp): Date {
+  let millis = (globalThis.Number(t.seconds.toString()) || 0) * 1_000;
+  millis += (t.nanos || 0) / 1_000_000;
+  return new globalThis.Date(millis);
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

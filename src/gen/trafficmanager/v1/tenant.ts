@@ -14,6 +14,44 @@ export const protobufFileName = "trafficmanager/v1/tenant.proto";
 
 /** Tenants: the unit of isolation. */
 
+/** Whether a tenant is in use. */
+export const TenantState = {
+  /** TENANT_STATE_UNSPECIFIED - Never sent. */
+  TENANT_STATE_UNSPECIFIED: 0,
+  /** TENANT_STATE_ACTIVE - In use. */
+  TENANT_STATE_ACTIVE: 1,
+  /** TENANT_STATE_DELETED - Soft-deleted: nothing of it is answered, nothing can be written, everything is kept; UndeleteTenant brings it back. */
+  TENANT_STATE_DELETED: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type TenantState = typeof TenantState[keyof typeof TenantState];
+
+export namespace TenantState {
+  export type TENANT_STATE_UNSPECIFIED = typeof TenantState.TENANT_STATE_UNSPECIFIED;
+  export type TENANT_STATE_ACTIVE = typeof TenantState.TENANT_STATE_ACTIVE;
+  export type TENANT_STATE_DELETED = typeof TenantState.TENANT_STATE_DELETED;
+  export type UNRECOGNIZED = typeof TenantState.UNRECOGNIZED;
+}
+
+/** What a tenant may use; a field that is not set has its default. */
+export interface TenantQuotas {
+  /** Routes that are not deleted: 0 to 10,000,000; 100,000. */
+  routesMax?:
+    | number
+    | undefined;
+  /** Watches at a time on one replica: 0 to 1,000,000; 20,000. */
+  watchersMax?:
+    | number
+    | undefined;
+  /** Writes a second on one replica, with bursts of as many: 0 to 1,000,000; 10,000. A batch counts as its number of writes. */
+  writesPerSecond?:
+    | number
+    | undefined;
+  /** Lookups a second on one replica of the control plane: 0 to 10,000,000; 100,000. Sidecars answer from memory and count none. */
+  lookupsPerSecond?: number | undefined;
+}
+
 /** Owns services, policies, quotas and one revision counter. */
 export interface Tenant {
   /** Its name, as in RouteKey; immutable. */
@@ -23,11 +61,100 @@ export interface Tenant {
   /** The revision of its newest change: gap-free, in commit order, starting at 1. Output only. */
   revision: bigint;
   /** When it was created (database clock, milliseconds). Output only. */
-  createTime?: Date | undefined;
+  createTime?:
+    | Date
+    | undefined;
+  /** What it may use. */
+  quotas?:
+    | TenantQuotas
+    | undefined;
+  /** Whether it is in use. Output only. */
+  state: TenantState;
+  /** Changes with every change of the tenant itself. Sent back in a mutation it must match, else ABORTED; empty skips the check. */
+  etag: string;
 }
 
+function createBaseTenantQuotas(): TenantQuotas {
+  return { routesMax: undefined, watchersMax: undefined, writesPerSecond: undefined, lookupsPerSecond: undefined };
+}
+
+export const TenantQuotas: MessageFns<TenantQuotas> = {
+  encode(message: TenantQuotas, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.routesMax !== undefined) {
+      writer.uint32(8).int32(message.routesMax);
+    }
+    if (message.watchersMax !== undefined) {
+      writer.uint32(16).int32(message.watchersMax);
+    }
+    if (message.writesPerSecond !== undefined) {
+      writer.uint32(24).int32(message.writesPerSecond);
+    }
+    if (message.lookupsPerSecond !== undefined) {
+      writer.uint32(32).int32(message.lookupsPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TenantQuotas {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTenantQuotas();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.routesMax = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.watchersMax = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.writesPerSecond = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lookupsPerSecond = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseTenant(): Tenant {
-  return { tenant: "", displayName: "", revision: 0n, createTime: undefined };
+  return { tenant: "", displayName: "", revision: 0n, createTime: undefined, quotas: undefined, state: 0, etag: "" };
 }
 
 export const Tenant: MessageFns<Tenant> = {
@@ -46,6 +173,15 @@ export const Tenant: MessageFns<Tenant> = {
     }
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(34).fork()).join();
+    }
+    if (message.quotas !== undefined) {
+      TenantQuotas.encode(message.quotas, writer.uint32(42).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(48).int32(message.state);
+    }
+    if (message.etag !== "") {
+      writer.uint32(58).string(message.etag);
     }
     return writer;
   },
@@ -93,6 +229,30 @@ export const Tenant: MessageFns<Tenant> = {
             }
 
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.quotas = TenantQuotas.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.etag = reader.string();
             continue;
           }
         }

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../google/protobuf/field_mask.ts";
 import { Change } from "./change.ts";
 import { Tenant } from "./tenant.ts";
 
@@ -67,6 +68,8 @@ export interface ListTenantsRequest {
   pageSize: number;
   /** From the page before. Empty: the first page. */
   pageToken: string;
+  /** Also soft-deleted tenants. */
+  showDeleted: boolean;
 }
 
 /** One page. */
@@ -75,6 +78,76 @@ export interface ListTenantsResponse {
   tenants: Tenant[];
   /** For the next page; empty: this was the last. */
   nextPageToken: string;
+}
+
+/** For UpdateTenant. */
+export interface UpdateTenantRequest {
+  /** The name, the new values, and optionally the etag. */
+  tenant?:
+    | Tenant
+    | undefined;
+  /** Which of `display_name` and `quotas` to replace; empty or `*`: both. */
+  updateMask?:
+    | string[]
+    | undefined;
+  /** As in RouteService. */
+  requestId: string;
+  /** As in RouteService. */
+  validateOnly: boolean;
+}
+
+/** What was updated. */
+export interface UpdateTenantResponse {
+  /** The tenant as it now is. */
+  tenant?:
+    | Tenant
+    | undefined;
+  /** What changed; absent when nothing did. */
+  change?: Change | undefined;
+}
+
+/** For DeleteTenant. */
+export interface DeleteTenantRequest {
+  /** Its name. */
+  tenant: string;
+  /** As in RouteService. */
+  etag: string;
+  /** As in RouteService. */
+  requestId: string;
+  /** As in RouteService. */
+  validateOnly: boolean;
+}
+
+/** What was deleted. */
+export interface DeleteTenantResponse {
+  /** The tenant as it now is, in state DELETED. */
+  tenant?:
+    | Tenant
+    | undefined;
+  /** What changed; absent when nothing did. */
+  change?: Change | undefined;
+}
+
+/** For UndeleteTenant. */
+export interface UndeleteTenantRequest {
+  /** Its name. */
+  tenant: string;
+  /** As in RouteService. */
+  etag: string;
+  /** As in RouteService. */
+  requestId: string;
+  /** As in RouteService. */
+  validateOnly: boolean;
+}
+
+/** What was brought back. */
+export interface UndeleteTenantResponse {
+  /** The tenant as it now is. */
+  tenant?:
+    | Tenant
+    | undefined;
+  /** What changed; absent when nothing did. */
+  change?: Change | undefined;
 }
 
 function createBaseCreateTenantRequest(): CreateTenantRequest {
@@ -295,7 +368,7 @@ export const GetTenantResponse: MessageFns<GetTenantResponse> = {
 };
 
 function createBaseListTenantsRequest(): ListTenantsRequest {
-  return { pageSize: 0, pageToken: "" };
+  return { pageSize: 0, pageToken: "", showDeleted: false };
 }
 
 export const ListTenantsRequest: MessageFns<ListTenantsRequest> = {
@@ -305,6 +378,9 @@ export const ListTenantsRequest: MessageFns<ListTenantsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(18).string(message.pageToken);
+    }
+    if (message.showDeleted !== false) {
+      writer.uint32(24).bool(message.showDeleted);
     }
     return writer;
   },
@@ -336,6 +412,14 @@ export const ListTenantsRequest: MessageFns<ListTenantsRequest> = {
             }
 
             message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.showDeleted = reader.bool();
             continue;
           }
         }
@@ -408,6 +492,414 @@ export const ListTenantsResponse: MessageFns<ListTenantsResponse> = {
   },
 };
 
+function createBaseUpdateTenantRequest(): UpdateTenantRequest {
+  return { tenant: undefined, updateMask: undefined, requestId: "", validateOnly: false };
+}
+
+export const UpdateTenantRequest: MessageFns<UpdateTenantRequest> = {
+  encode(message: UpdateTenantRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== undefined) {
+      Tenant.encode(message.tenant, writer.uint32(10).fork()).join();
+    }
+    if (message.updateMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.updateMask), writer.uint32(18).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTenantRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTenantRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = Tenant.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.updateMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUpdateTenantResponse(): UpdateTenantResponse {
+  return { tenant: undefined, change: undefined };
+}
+
+export const UpdateTenantResponse: MessageFns<UpdateTenantResponse> = {
+  encode(message: UpdateTenantResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== undefined) {
+      Tenant.encode(message.tenant, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTenantResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTenantResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = Tenant.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteTenantRequest(): DeleteTenantRequest {
+  return { tenant: "", etag: "", requestId: "", validateOnly: false };
+}
+
+export const DeleteTenantRequest: MessageFns<DeleteTenantRequest> = {
+  encode(message: DeleteTenantRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteTenantRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteTenantRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteTenantResponse(): DeleteTenantResponse {
+  return { tenant: undefined, change: undefined };
+}
+
+export const DeleteTenantResponse: MessageFns<DeleteTenantResponse> = {
+  encode(message: DeleteTenantResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== undefined) {
+      Tenant.encode(message.tenant, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteTenantResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteTenantResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = Tenant.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUndeleteTenantRequest(): UndeleteTenantRequest {
+  return { tenant: "", etag: "", requestId: "", validateOnly: false };
+}
+
+export const UndeleteTenantRequest: MessageFns<UndeleteTenantRequest> = {
+  encode(message: UndeleteTenantRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndeleteTenantRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndeleteTenantRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUndeleteTenantResponse(): UndeleteTenantResponse {
+  return { tenant: undefined, change: undefined };
+}
+
+export const UndeleteTenantResponse: MessageFns<UndeleteTenantResponse> = {
+  encode(message: UndeleteTenantResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== undefined) {
+      Tenant.encode(message.tenant, writer.uint32(10).fork()).join();
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndeleteTenantResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndeleteTenantResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = Tenant.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Tenants, served by the control plane only, for administrators. Services and environments come into being with their first route; tenants do not. */
 export type TenantServiceService = typeof TenantServiceService;
 export const TenantServiceService = {
@@ -442,6 +934,40 @@ export const TenantServiceService = {
     responseSerialize: (value: ListTenantsResponse): Buffer => Buffer.from(ListTenantsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTenantsResponse => ListTenantsResponse.decode(value),
   },
+  /** Replaces display name and quotas, or those that the mask names. */
+  updateTenant: {
+    path: "/trafficmanager.v1.TenantService/UpdateTenant" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateTenantRequest): Buffer => Buffer.from(UpdateTenantRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateTenantRequest => UpdateTenantRequest.decode(value),
+    responseSerialize: (value: UpdateTenantResponse): Buffer =>
+      Buffer.from(UpdateTenantResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateTenantResponse => UpdateTenantResponse.decode(value),
+  },
+  /** Soft-deletes a tenant; deleting a deleted one changes nothing. */
+  deleteTenant: {
+    path: "/trafficmanager.v1.TenantService/DeleteTenant" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteTenantRequest): Buffer => Buffer.from(DeleteTenantRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteTenantRequest => DeleteTenantRequest.decode(value),
+    responseSerialize: (value: DeleteTenantResponse): Buffer =>
+      Buffer.from(DeleteTenantResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteTenantResponse => DeleteTenantResponse.decode(value),
+  },
+  /** Brings a soft-deleted tenant back as it was; of a live one it changes nothing. */
+  undeleteTenant: {
+    path: "/trafficmanager.v1.TenantService/UndeleteTenant" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UndeleteTenantRequest): Buffer =>
+      Buffer.from(UndeleteTenantRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UndeleteTenantRequest => UndeleteTenantRequest.decode(value),
+    responseSerialize: (value: UndeleteTenantResponse): Buffer =>
+      Buffer.from(UndeleteTenantResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UndeleteTenantResponse => UndeleteTenantResponse.decode(value),
+  },
 } as const;
 
 export interface TenantServiceServer extends UntypedServiceImplementation {
@@ -451,6 +977,12 @@ export interface TenantServiceServer extends UntypedServiceImplementation {
   getTenant: handleUnaryCall<GetTenantRequest, GetTenantResponse>;
   /** Lists the tenants in the order of their names. */
   listTenants: handleUnaryCall<ListTenantsRequest, ListTenantsResponse>;
+  /** Replaces display name and quotas, or those that the mask names. */
+  updateTenant: handleUnaryCall<UpdateTenantRequest, UpdateTenantResponse>;
+  /** Soft-deletes a tenant; deleting a deleted one changes nothing. */
+  deleteTenant: handleUnaryCall<DeleteTenantRequest, DeleteTenantResponse>;
+  /** Brings a soft-deleted tenant back as it was; of a live one it changes nothing. */
+  undeleteTenant: handleUnaryCall<UndeleteTenantRequest, UndeleteTenantResponse>;
 }
 
 export interface TenantServiceClient extends Client {
@@ -501,6 +1033,54 @@ export interface TenantServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTenantsResponse) => void,
+  ): ClientUnaryCall;
+  /** Replaces display name and quotas, or those that the mask names. */
+  updateTenant(
+    request: UpdateTenantRequest,
+    callback: (error: ServiceError | null, response: UpdateTenantResponse) => void,
+  ): ClientUnaryCall;
+  updateTenant(
+    request: UpdateTenantRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateTenantResponse) => void,
+  ): ClientUnaryCall;
+  updateTenant(
+    request: UpdateTenantRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateTenantResponse) => void,
+  ): ClientUnaryCall;
+  /** Soft-deletes a tenant; deleting a deleted one changes nothing. */
+  deleteTenant(
+    request: DeleteTenantRequest,
+    callback: (error: ServiceError | null, response: DeleteTenantResponse) => void,
+  ): ClientUnaryCall;
+  deleteTenant(
+    request: DeleteTenantRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteTenantResponse) => void,
+  ): ClientUnaryCall;
+  deleteTenant(
+    request: DeleteTenantRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteTenantResponse) => void,
+  ): ClientUnaryCall;
+  /** Brings a soft-deleted tenant back as it was; of a live one it changes nothing. */
+  undeleteTenant(
+    request: UndeleteTenantRequest,
+    callback: (error: ServiceError | null, response: UndeleteTenantResponse) => void,
+  ): ClientUnaryCall;
+  undeleteTenant(
+    request: UndeleteTenantRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UndeleteTenantResponse) => void,
+  ): ClientUnaryCall;
+  undeleteTenant(
+    request: UndeleteTenantRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UndeleteTenantResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Duration } from "../../google/protobuf/duration.ts";
 import { Timestamp } from "../../google/protobuf/timestamp.ts";
 
 export const protobufPackage = "trafficmanager.v1";
@@ -13,6 +14,49 @@ export const protobufPackage = "trafficmanager.v1";
 export const protobufFileName = "trafficmanager/v1/traffic_policy.proto";
 
 /** Traffic policies: which version of a service serves a call, and how it is called. */
+
+/** How calls are spread over a route's endpoints. */
+export const LoadBalancing = {
+  /** LOAD_BALANCING_UNSPECIFIED - ROUND_ROBIN. */
+  LOAD_BALANCING_UNSPECIFIED: 0,
+  /** LOAD_BALANCING_ROUND_ROBIN - In turn, by weight. */
+  LOAD_BALANCING_ROUND_ROBIN: 1,
+  /** LOAD_BALANCING_LEAST_PENDING - The better of two random choices, by calls pending and peak-EWMA latency. */
+  LOAD_BALANCING_LEAST_PENDING: 2,
+  /** LOAD_BALANCING_RING_HASH - Consistently by hash key. */
+  LOAD_BALANCING_RING_HASH: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type LoadBalancing = typeof LoadBalancing[keyof typeof LoadBalancing];
+
+export namespace LoadBalancing {
+  export type LOAD_BALANCING_UNSPECIFIED = typeof LoadBalancing.LOAD_BALANCING_UNSPECIFIED;
+  export type LOAD_BALANCING_ROUND_ROBIN = typeof LoadBalancing.LOAD_BALANCING_ROUND_ROBIN;
+  export type LOAD_BALANCING_LEAST_PENDING = typeof LoadBalancing.LOAD_BALANCING_LEAST_PENDING;
+  export type LOAD_BALANCING_RING_HASH = typeof LoadBalancing.LOAD_BALANCING_RING_HASH;
+  export type UNRECOGNIZED = typeof LoadBalancing.UNRECOGNIZED;
+}
+
+/** Which endpoints are preferred by place. */
+export const LocalityPreference = {
+  /** LOCALITY_PREFERENCE_UNSPECIFIED - None. */
+  LOCALITY_PREFERENCE_UNSPECIFIED: 0,
+  /** LOCALITY_PREFERENCE_NONE - All alike. */
+  LOCALITY_PREFERENCE_NONE: 1,
+  /** LOCALITY_PREFERENCE_SAME_ZONE - Those in the caller's zone, as long as one of them is healthy. */
+  LOCALITY_PREFERENCE_SAME_ZONE: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type LocalityPreference = typeof LocalityPreference[keyof typeof LocalityPreference];
+
+export namespace LocalityPreference {
+  export type LOCALITY_PREFERENCE_UNSPECIFIED = typeof LocalityPreference.LOCALITY_PREFERENCE_UNSPECIFIED;
+  export type LOCALITY_PREFERENCE_NONE = typeof LocalityPreference.LOCALITY_PREFERENCE_NONE;
+  export type LOCALITY_PREFERENCE_SAME_ZONE = typeof LocalityPreference.LOCALITY_PREFERENCE_SAME_ZONE;
+  export type UNRECOGNIZED = typeof LocalityPreference.UNRECOGNIZED;
+}
 
 /** Names one traffic policy; parts as in RouteKey. */
 export interface TrafficPolicyKey {
@@ -32,7 +76,129 @@ export interface WeightedVersion {
   weight: number;
 }
 
-/** Rules for all calls to a service in an environment that do not name a version. */
+/** One condition on a call's attributes (headers, and what else the caller says of the call). */
+export interface AttributeMatch {
+  /** The attribute's key: 1 to 63 characters. Header names are lower case. */
+  name: string;
+  /** What must hold of its value; an absent attribute matches only `present: false`. */
+  predicate?:
+    | //
+    /** Equal, 1,024 characters at most. */
+    { $case: "exact"; value: string }
+    | //
+    /** Begins with, 1,024 characters at most. */
+    { $case: "prefix"; value: string }
+    | //
+    /**
+     * Matches as a whole, RE2 syntax (linear time, no backreferences or lookaround), 512 characters at most, and about 1,000
+     * instructions of RE2's (`[a-z]{1,63}` has about 130). A policy has 64 regexes and 4,096 instructions at most.
+     */
+    { $case: "regex"; value: string }
+    | //
+    /** Whether it is there at all. */
+    { $case: "present"; value: boolean }
+    | undefined;
+}
+
+/**
+ * Sends the calls that meet all its conditions to a version, or a split of its own. Where none of its versions has an ACTIVE route, it is
+ * passed over.
+ */
+export interface MatchRule {
+  /** For people and logs: 63 characters at most, the first not `#`; unique in the policy when not empty. */
+  name: string;
+  /** All must hold; none holds always. 16 at most. */
+  attributes: AttributeMatch[];
+  /** `package.Service/Method`, or `package.Service/*`; empty: any. 256 characters at most. */
+  method: string;
+  /** Where matching calls go; exactly one of this and `split`. */
+  version: string;
+  /** Divides the matching calls; as TrafficPolicy.split. */
+  split: WeightedVersion[];
+}
+
+/** When and how often a call is tried again. All fields must be set. */
+export interface RetryPolicy {
+  /** Tries in all, the first included: 1 (never again) to 10. */
+  attemptsMax: number;
+  /**
+   * Status codes worth another try, each once, by name, such as `UNAVAILABLE`: 1 to 16 of CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, NOT_FOUND,
+   * ALREADY_EXISTS, PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE, INTERNAL, UNAVAILABLE, DATA_LOSS.
+   */
+  codes: string[];
+  /** Upper bound of the first pause, doubled each time, with full jitter: 1 ms to 60 s. */
+  backoffBase?:
+    | Duration
+    | undefined;
+  /** Upper bound of every pause: not less than `backoff_base`, 5 min at most. */
+  backoffMax?:
+    | Duration
+    | undefined;
+  /** Retries may be this share of all calls, percent: 0 to 100. */
+  budgetPercent: number;
+  /** Retries that are always allowed, a second: 0 to 10,000. */
+  budgetFloorPerSecond: number;
+}
+
+/** When calls to an endpoint are refused at once. All fields must be set. */
+export interface CircuitBreakerPolicy {
+  /** Opens when more than this share of the calls in the window failed, percent: 1 to 100. */
+  errorPercent: number;
+  /** Calls in the window before the share counts: 1 to 1,000,000. */
+  volumeMin: number;
+  /** What is counted: 100 ms to 10 min. */
+  window?:
+    | Duration
+    | undefined;
+  /** When open, one call is let through again after this: 10 ms to 10 min. */
+  resetTimeout?:
+    | Duration
+    | undefined;
+  /** Calls under way at a time: 1 to 1,000,000. */
+  concurrentMax: number;
+  /** Calls waiting for a place: 0 to 1,000,000. */
+  pendingMax: number;
+}
+
+/** When an endpoint that fails is left out for a while. All fields must be set. */
+export interface OutlierEjection {
+  /** Failures in a row that eject it: 1 to 1,000. */
+  consecutiveErrors: number;
+  /** How long, the first time; grows with each ejection: 100 ms to 10 min. */
+  baseEjectionTime?:
+    | Duration
+    | undefined;
+  /** Never more than this share of a route's endpoints, percent: 0 to 100. */
+  ejectedPercentMax: number;
+}
+
+/** Sends copies of calls to another version, whose answers are thrown away. */
+export interface Mirroring {
+  /** A version that has a route. */
+  version: string;
+  /** Share of the calls, percent: 0 to 100. */
+  percent: number;
+}
+
+/** Faults made on purpose, for tests of resilience. */
+export interface FaultInjection {
+  /** Share of the calls that are delayed, percent: 0 to 100. */
+  delayPercent: number;
+  /** By how much: 1 ms to 60 s; required when `delay_percent` is above 0. */
+  delay?:
+    | Duration
+    | undefined;
+  /** Share of the calls that are aborted, percent: 0 to 100. */
+  abortPercent: number;
+  /** With which status code, by name, such as `UNAVAILABLE`; required when `abort_percent` is above 0. */
+  abortCode: string;
+}
+
+/**
+ * Rules for all calls to a service in an environment that do not name a version. Versions are chosen by the first match rule
+ * that applies, else by the split, else by the default version. At least one field besides the key must be set; durations are whole
+ * milliseconds; 256 KiB at most, as JSON.
+ */
 export interface TrafficPolicy {
   /** Its name; immutable. */
   key?:
@@ -45,6 +211,40 @@ export interface TrafficPolicy {
    * get nothing. 64 branches at most; the weights sum to more than 0.
    */
   split: WeightedVersion[];
+  /** Looked at in order before the split; the first that applies decides. 64 at most. */
+  rules: MatchRule[];
+  /** Of a whole call with its retries: 1 ms to 1 h; not set: none but the caller's own. */
+  timeout?:
+    | Duration
+    | undefined;
+  /** Of one try: 1 ms to `timeout`; not set: none of its own. */
+  perTryTimeout?:
+    | Duration
+    | undefined;
+  /** Not set: no retries. */
+  retry?:
+    | RetryPolicy
+    | undefined;
+  /** Not set: the sidecar's default. */
+  circuitBreaker?:
+    | CircuitBreakerPolicy
+    | undefined;
+  /** Not set: ROUND_ROBIN. */
+  loadBalancing: LoadBalancing;
+  /** Not set: none. */
+  outlierEjection?:
+    | OutlierEjection
+    | undefined;
+  /** Not set: none. */
+  localityPreference: LocalityPreference;
+  /** Not set: none. */
+  mirroring?:
+    | Mirroring
+    | undefined;
+  /** Not set: none. */
+  faultInjection?:
+    | FaultInjection
+    | undefined;
   /** The tenant's revision that last changed it. Output only. */
   revision: bigint;
   /** Changes with every change of the policy. Sent back in a mutation it must match, else ABORTED; empty skips the check. */
@@ -186,11 +386,616 @@ export const WeightedVersion: MessageFns<WeightedVersion> = {
   },
 };
 
+function createBaseAttributeMatch(): AttributeMatch {
+  return { name: "", predicate: undefined };
+}
+
+export const AttributeMatch: MessageFns<AttributeMatch> = {
+  encode(message: AttributeMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    switch (message.predicate?.$case) {
+      case "exact":
+        writer.uint32(18).string(message.predicate.value);
+        break;
+      case "prefix":
+        writer.uint32(26).string(message.predicate.value);
+        break;
+      case "regex":
+        writer.uint32(34).string(message.predicate.value);
+        break;
+      case "present":
+        writer.uint32(40).bool(message.predicate.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttributeMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttributeMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.predicate = { $case: "exact", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.predicate = { $case: "prefix", value: reader.string() };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.predicate = { $case: "regex", value: reader.string() };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.predicate = { $case: "present", value: reader.bool() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMatchRule(): MatchRule {
+  return { name: "", attributes: [], method: "", version: "", split: [] };
+}
+
+export const MatchRule: MessageFns<MatchRule> = {
+  encode(message: MatchRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.attributes) {
+      AttributeMatch.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
+    }
+    if (message.version !== "") {
+      writer.uint32(34).string(message.version);
+    }
+    for (const v of message.split) {
+      WeightedVersion.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MatchRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMatchRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attributes.push(AttributeMatch.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.split.push(WeightedVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRetryPolicy(): RetryPolicy {
+  return {
+    attemptsMax: 0,
+    codes: [],
+    backoffBase: undefined,
+    backoffMax: undefined,
+    budgetPercent: 0,
+    budgetFloorPerSecond: 0,
+  };
+}
+
+export const RetryPolicy: MessageFns<RetryPolicy> = {
+  encode(message: RetryPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attemptsMax !== 0) {
+      writer.uint32(8).int32(message.attemptsMax);
+    }
+    for (const v of message.codes) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.backoffBase !== undefined) {
+      Duration.encode(message.backoffBase, writer.uint32(26).fork()).join();
+    }
+    if (message.backoffMax !== undefined) {
+      Duration.encode(message.backoffMax, writer.uint32(34).fork()).join();
+    }
+    if (message.budgetPercent !== 0) {
+      writer.uint32(41).double(message.budgetPercent);
+    }
+    if (message.budgetFloorPerSecond !== 0) {
+      writer.uint32(48).int32(message.budgetFloorPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attemptsMax = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.codes.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.backoffBase = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.backoffMax = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.budgetPercent = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.budgetFloorPerSecond = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCircuitBreakerPolicy(): CircuitBreakerPolicy {
+  return { errorPercent: 0, volumeMin: 0, window: undefined, resetTimeout: undefined, concurrentMax: 0, pendingMax: 0 };
+}
+
+export const CircuitBreakerPolicy: MessageFns<CircuitBreakerPolicy> = {
+  encode(message: CircuitBreakerPolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorPercent !== 0) {
+      writer.uint32(9).double(message.errorPercent);
+    }
+    if (message.volumeMin !== 0) {
+      writer.uint32(16).int32(message.volumeMin);
+    }
+    if (message.window !== undefined) {
+      Duration.encode(message.window, writer.uint32(26).fork()).join();
+    }
+    if (message.resetTimeout !== undefined) {
+      Duration.encode(message.resetTimeout, writer.uint32(34).fork()).join();
+    }
+    if (message.concurrentMax !== 0) {
+      writer.uint32(40).int32(message.concurrentMax);
+    }
+    if (message.pendingMax !== 0) {
+      writer.uint32(48).int32(message.pendingMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CircuitBreakerPolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCircuitBreakerPolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.errorPercent = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.volumeMin = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.window = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resetTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.concurrentMax = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.pendingMax = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOutlierEjection(): OutlierEjection {
+  return { consecutiveErrors: 0, baseEjectionTime: undefined, ejectedPercentMax: 0 };
+}
+
+export const OutlierEjection: MessageFns<OutlierEjection> = {
+  encode(message: OutlierEjection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.consecutiveErrors !== 0) {
+      writer.uint32(8).int32(message.consecutiveErrors);
+    }
+    if (message.baseEjectionTime !== undefined) {
+      Duration.encode(message.baseEjectionTime, writer.uint32(18).fork()).join();
+    }
+    if (message.ejectedPercentMax !== 0) {
+      writer.uint32(25).double(message.ejectedPercentMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutlierEjection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutlierEjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.consecutiveErrors = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.baseEjectionTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.ejectedPercentMax = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMirroring(): Mirroring {
+  return { version: "", percent: 0 };
+}
+
+export const Mirroring: MessageFns<Mirroring> = {
+  encode(message: Mirroring, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(17).double(message.percent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mirroring {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMirroring();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.percent = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFaultInjection(): FaultInjection {
+  return { delayPercent: 0, delay: undefined, abortPercent: 0, abortCode: "" };
+}
+
+export const FaultInjection: MessageFns<FaultInjection> = {
+  encode(message: FaultInjection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.delayPercent !== 0) {
+      writer.uint32(9).double(message.delayPercent);
+    }
+    if (message.delay !== undefined) {
+      Duration.encode(message.delay, writer.uint32(18).fork()).join();
+    }
+    if (message.abortPercent !== 0) {
+      writer.uint32(25).double(message.abortPercent);
+    }
+    if (message.abortCode !== "") {
+      writer.uint32(34).string(message.abortCode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FaultInjection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFaultInjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.delayPercent = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.delay = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.abortPercent = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.abortCode = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseTrafficPolicy(): TrafficPolicy {
   return {
     key: undefined,
     defaultVersion: "",
     split: [],
+    rules: [],
+    timeout: undefined,
+    perTryTimeout: undefined,
+    retry: undefined,
+    circuitBreaker: undefined,
+    loadBalancing: 0,
+    outlierEjection: undefined,
+    localityPreference: 0,
+    mirroring: undefined,
+    faultInjection: undefined,
     revision: 0n,
     etag: "",
     createTime: undefined,
@@ -209,6 +1014,36 @@ export const TrafficPolicy: MessageFns<TrafficPolicy> = {
     }
     for (const v of message.split) {
       WeightedVersion.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.rules) {
+      MatchRule.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(42).fork()).join();
+    }
+    if (message.perTryTimeout !== undefined) {
+      Duration.encode(message.perTryTimeout, writer.uint32(50).fork()).join();
+    }
+    if (message.retry !== undefined) {
+      RetryPolicy.encode(message.retry, writer.uint32(58).fork()).join();
+    }
+    if (message.circuitBreaker !== undefined) {
+      CircuitBreakerPolicy.encode(message.circuitBreaker, writer.uint32(66).fork()).join();
+    }
+    if (message.loadBalancing !== 0) {
+      writer.uint32(72).int32(message.loadBalancing);
+    }
+    if (message.outlierEjection !== undefined) {
+      OutlierEjection.encode(message.outlierEjection, writer.uint32(82).fork()).join();
+    }
+    if (message.localityPreference !== 0) {
+      writer.uint32(88).int32(message.localityPreference);
+    }
+    if (message.mirroring !== undefined) {
+      Mirroring.encode(message.mirroring, writer.uint32(98).fork()).join();
+    }
+    if (message.faultInjection !== undefined) {
+      FaultInjection.encode(message.faultInjection, writer.uint32(106).fork()).join();
     }
     if (message.revision !== 0n) {
       if (BigInt.asIntN(64, message.revision) !== message.revision) {
@@ -266,6 +1101,86 @@ export const TrafficPolicy: MessageFns<TrafficPolicy> = {
             }
 
             message.split.push(WeightedVersion.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rules.push(MatchRule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.perTryTimeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.retry = RetryPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.circuitBreaker = CircuitBreakerPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.loadBalancing = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.outlierEjection = OutlierEjection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.localityPreference = reader.int32() as any;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.mirroring = Mirroring.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.faultInjection = FaultInjection.decode(reader, reader.uint32());
             continue;
           }
           case 20: {

@@ -63,6 +63,50 @@ export interface GetTrafficPolicyResponse {
   trafficPolicy?: TrafficPolicy | undefined;
 }
 
+/** For ListTrafficPolicies. */
+export interface ListTrafficPoliciesRequest {
+  /** Required. */
+  tenant: string;
+  /** Only this service; empty: all. */
+  service: string;
+  /** Policies a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. */
+  pageSize: number;
+  /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
+  pageToken: string;
+}
+
+/** One page. */
+export interface ListTrafficPoliciesResponse {
+  /** In the order of (service, environment), bytewise. */
+  trafficPolicies: TrafficPolicy[];
+  /** For the next page; empty: this was the last. */
+  nextPageToken: string;
+  /** The tenant's revision that this page was read at. */
+  revision: bigint;
+}
+
+/** For DeleteTrafficPolicy. */
+export interface DeleteTrafficPolicyRequest {
+  /** Whose. */
+  key?:
+    | TrafficPolicyKey
+    | undefined;
+  /** See the service. */
+  etag: string;
+  /** See the service. */
+  requestId: string;
+  /** See the service. */
+  validateOnly: boolean;
+}
+
+/** What was deleted. */
+export interface DeleteTrafficPolicyResponse {
+  /** The tenant's revision at which it is gone. */
+  revision: bigint;
+  /** What changed. */
+  change?: Change | undefined;
+}
+
 function createBaseSetTrafficPolicyRequest(): SetTrafficPolicyRequest {
   return { trafficPolicy: undefined, requestId: "", validateOnly: false };
 }
@@ -294,6 +338,295 @@ export const GetTrafficPolicyResponse: MessageFns<GetTrafficPolicyResponse> = {
   },
 };
 
+function createBaseListTrafficPoliciesRequest(): ListTrafficPoliciesRequest {
+  return { tenant: "", service: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListTrafficPoliciesRequest: MessageFns<ListTrafficPoliciesRequest> = {
+  encode(message: ListTrafficPoliciesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.service !== "") {
+      writer.uint32(18).string(message.service);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficPoliciesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficPoliciesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListTrafficPoliciesResponse(): ListTrafficPoliciesResponse {
+  return { trafficPolicies: [], nextPageToken: "", revision: 0n };
+}
+
+export const ListTrafficPoliciesResponse: MessageFns<ListTrafficPoliciesResponse> = {
+  encode(message: ListTrafficPoliciesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.trafficPolicies) {
+      TrafficPolicy.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(24).int64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTrafficPoliciesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTrafficPoliciesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.trafficPolicies.push(TrafficPolicy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteTrafficPolicyRequest(): DeleteTrafficPolicyRequest {
+  return { key: undefined, etag: "", requestId: "", validateOnly: false };
+}
+
+export const DeleteTrafficPolicyRequest: MessageFns<DeleteTrafficPolicyRequest> = {
+  encode(message: DeleteTrafficPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      TrafficPolicyKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.etag !== "") {
+      writer.uint32(18).string(message.etag);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(32).bool(message.validateOnly);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteTrafficPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteTrafficPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = TrafficPolicyKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.etag = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validateOnly = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteTrafficPolicyResponse(): DeleteTrafficPolicyResponse {
+  return { revision: 0n, change: undefined };
+}
+
+export const DeleteTrafficPolicyResponse: MessageFns<DeleteTrafficPolicyResponse> = {
+  encode(message: DeleteTrafficPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    if (message.change !== undefined) {
+      Change.encode(message.change, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteTrafficPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteTrafficPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = Change.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Traffic policies, served by the control plane only. `request_id`, `etag`, `validate_only` and errors as in RouteService. */
 export type TrafficPolicyServiceService = typeof TrafficPolicyServiceService;
 export const TrafficPolicyServiceService = {
@@ -324,6 +657,30 @@ export const TrafficPolicyServiceService = {
       Buffer.from(GetTrafficPolicyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetTrafficPolicyResponse => GetTrafficPolicyResponse.decode(value),
   },
+  /** Lists a tenant's policies in the order of their keys. */
+  listTrafficPolicies: {
+    path: "/trafficmanager.v1.TrafficPolicyService/ListTrafficPolicies" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTrafficPoliciesRequest): Buffer =>
+      Buffer.from(ListTrafficPoliciesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTrafficPoliciesRequest => ListTrafficPoliciesRequest.decode(value),
+    responseSerialize: (value: ListTrafficPoliciesResponse): Buffer =>
+      Buffer.from(ListTrafficPoliciesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTrafficPoliciesResponse => ListTrafficPoliciesResponse.decode(value),
+  },
+  /** Deletes a policy, for good (the change log keeps it). Where there is none: NOT_FOUND. */
+  deleteTrafficPolicy: {
+    path: "/trafficmanager.v1.TrafficPolicyService/DeleteTrafficPolicy" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteTrafficPolicyRequest): Buffer =>
+      Buffer.from(DeleteTrafficPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteTrafficPolicyRequest => DeleteTrafficPolicyRequest.decode(value),
+    responseSerialize: (value: DeleteTrafficPolicyResponse): Buffer =>
+      Buffer.from(DeleteTrafficPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteTrafficPolicyResponse => DeleteTrafficPolicyResponse.decode(value),
+  },
 } as const;
 
 export interface TrafficPolicyServiceServer extends UntypedServiceImplementation {
@@ -334,6 +691,10 @@ export interface TrafficPolicyServiceServer extends UntypedServiceImplementation
   setTrafficPolicy: handleUnaryCall<SetTrafficPolicyRequest, SetTrafficPolicyResponse>;
   /** Reads a policy. */
   getTrafficPolicy: handleUnaryCall<GetTrafficPolicyRequest, GetTrafficPolicyResponse>;
+  /** Lists a tenant's policies in the order of their keys. */
+  listTrafficPolicies: handleUnaryCall<ListTrafficPoliciesRequest, ListTrafficPoliciesResponse>;
+  /** Deletes a policy, for good (the change log keeps it). Where there is none: NOT_FOUND. */
+  deleteTrafficPolicy: handleUnaryCall<DeleteTrafficPolicyRequest, DeleteTrafficPolicyResponse>;
 }
 
 export interface TrafficPolicyServiceClient extends Client {
@@ -371,6 +732,38 @@ export interface TrafficPolicyServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetTrafficPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists a tenant's policies in the order of their keys. */
+  listTrafficPolicies(
+    request: ListTrafficPoliciesRequest,
+    callback: (error: ServiceError | null, response: ListTrafficPoliciesResponse) => void,
+  ): ClientUnaryCall;
+  listTrafficPolicies(
+    request: ListTrafficPoliciesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTrafficPoliciesResponse) => void,
+  ): ClientUnaryCall;
+  listTrafficPolicies(
+    request: ListTrafficPoliciesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTrafficPoliciesResponse) => void,
+  ): ClientUnaryCall;
+  /** Deletes a policy, for good (the change log keeps it). Where there is none: NOT_FOUND. */
+  deleteTrafficPolicy(
+    request: DeleteTrafficPolicyRequest,
+    callback: (error: ServiceError | null, response: DeleteTrafficPolicyResponse) => void,
+  ): ClientUnaryCall;
+  deleteTrafficPolicy(
+    request: DeleteTrafficPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteTrafficPolicyResponse) => void,
+  ): ClientUnaryCall;
+  deleteTrafficPolicy(
+    request: DeleteTrafficPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteTrafficPolicyResponse) => void,
   ): ClientUnaryCall;
 }
 

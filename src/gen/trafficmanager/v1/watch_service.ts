@@ -43,10 +43,18 @@ export interface WatchRequest {
   /** The `commit_id` that came with that revision: makes sure that the history is still the same. Empty: not checked. */
   afterCommitId: string;
   /** Longest silence: 0.1 s to 10 min; not set: 5 s. */
-  progressInterval?: Duration | undefined;
+  progressInterval?:
+    | Duration
+    | undefined;
+  /**
+   * Never coalesce: for those who need the history, not just the state that it leads to. A watcher that is slow is then cut
+   * off where another would have skipped ahead. On a sidecar, which may itself have been told of a range only coalesced, the
+   * stream may end with REVISION_COMPACTED; the control plane has every change.
+   */
+  everyChange: boolean;
 }
 
-/** A part of the state at a revision. */
+/** A part of the state at a revision, about 64 KiB. No resource stands in two parts. */
 export interface SnapshotChunk {
   /** Routes that are not deleted. */
   routes: Route[];
@@ -56,15 +64,29 @@ export interface SnapshotChunk {
   last: boolean;
 }
 
-/** Changes: whole transactions, unless one alone is too large for a message (about 1 MiB). */
+/**
+ * Changes: one or more whole transactions, or a part of a transaction or of a coalesced range that is too large for a
+ * message (about 64 KiB).
+ */
 export interface ChangeBatch {
-  /** In the order of their revisions. */
+  /** In the order of their revisions, each exactly as it was committed. May be empty in the last part of several. */
   changes: Change[];
   /**
-   * True: the last transaction goes on in the next message; `revision` of this message is still the one before it, so
-   * that a stream that breaks now resumes with the whole transaction.
+   * True: it goes on in the next message. `revision` of this message is still the one before all its parts, so that a
+   * stream that breaks now resumes with the whole of it. Apply nothing before the last part is here.
    */
   continued: boolean;
+  /**
+   * Set (in every part): this is a coalesced range. It holds, of all the changes after this revision, up to `revision` of the
+   * message that ends the range, and matching the filter, the newest of each resource; the older ones are left out. It
+   * begins where the message before it ended, or later, when nothing in between matches the filter. A
+   * deletion is a change like any other, so a resource may be deleted here that the watcher never saw. `before` is that
+   * of the change itself, which this watcher need never have held: compare with what you hold, not with `before`. Between
+   * two changes of the range the configuration need not have been consistent: apply it as one.
+   * Whoever holds the state at this revision, or at any later one of the same history, and applies the changes that are
+   * newer than that, holds the state at the end of the range.
+   */
+  coalescedAfter?: bigint | undefined;
 }
 
 /** Nothing new, up to the revision of the message. */
@@ -94,9 +116,10 @@ export interface WatchResponse {
     | undefined;
   /**
    * The sender held everything committed up to `revision`, and nothing newer was known to it, at most this many
-   * milliseconds before it sent this: 0 from a live control plane; a sidecar adds its own staleness.
+   * milliseconds before it sent this: about 0 from a live control plane; a sidecar adds its own staleness. Not set: it
+   * knows of newer changes already, which follow. Of a snapshot only the last part has it.
    */
-  stalenessMs: bigint;
+  stalenessMs?: bigint | undefined;
 }
 
 function createBaseWatchRequest(): WatchRequest {
@@ -107,6 +130,7 @@ function createBaseWatchRequest(): WatchRequest {
     afterRevision: undefined,
     afterCommitId: "",
     progressInterval: undefined,
+    everyChange: false,
   };
 }
 
@@ -132,6 +156,9 @@ export const WatchRequest: MessageFns<WatchRequest> = {
     }
     if (message.progressInterval !== undefined) {
       Duration.encode(message.progressInterval, writer.uint32(50).fork()).join();
+    }
+    if (message.everyChange !== false) {
+      writer.uint32(56).bool(message.everyChange);
     }
     return writer;
   },
@@ -195,6 +222,14 @@ export const WatchRequest: MessageFns<WatchRequest> = {
             }
 
             message.progressInterval = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.everyChange = reader.bool();
             continue;
           }
         }
@@ -279,7 +314,7 @@ export const SnapshotChunk: MessageFns<SnapshotChunk> = {
 };
 
 function createBaseChangeBatch(): ChangeBatch {
-  return { changes: [], continued: false };
+  return { changes: [], continued: false, coalescedAfter: undefined };
 }
 
 export const ChangeBatch: MessageFns<ChangeBatch> = {
@@ -289,6 +324,12 @@ export const ChangeBatch: MessageFns<ChangeBatch> = {
     }
     if (message.continued !== false) {
       writer.uint32(16).bool(message.continued);
+    }
+    if (message.coalescedAfter !== undefined) {
+      if (BigInt.asIntN(64, message.coalescedAfter) !== message.coalescedAfter) {
+        throw new globalThis.Error("value provided for field message.coalescedAfter of type int64 too large");
+      }
+      writer.uint32(24).int64(message.coalescedAfter);
     }
     return writer;
   },
@@ -320,6 +361,14 @@ export const ChangeBatch: MessageFns<ChangeBatch> = {
             }
 
             message.continued = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.coalescedAfter = reader.int64() as bigint;
             continue;
           }
         }
@@ -371,7 +420,7 @@ export const Progress: MessageFns<Progress> = {
 };
 
 function createBaseWatchResponse(): WatchResponse {
-  return { revision: 0n, commitId: "", event: undefined, stalenessMs: 0n };
+  return { revision: 0n, commitId: "", event: undefined, stalenessMs: undefined };
 }
 
 export const WatchResponse: MessageFns<WatchResponse> = {
@@ -396,7 +445,7 @@ export const WatchResponse: MessageFns<WatchResponse> = {
         Progress.encode(message.event.value, writer.uint32(42).fork()).join();
         break;
     }
-    if (message.stalenessMs !== 0n) {
+    if (message.stalenessMs !== undefined) {
       if (BigInt.asIntN(64, message.stalenessMs) !== message.stalenessMs) {
         throw new globalThis.Error("value provided for field message.stalenessMs of type int64 too large");
       }
@@ -482,18 +531,40 @@ export const WatchResponse: MessageFns<WatchResponse> = {
 /**
  * Streams of changes, served alike by the control plane and by every sidecar (from memory).
  *
- * A watch is: ordered (by revision), unique (no change twice), reliable (none left out between two resume points), atomic
- * (what was committed together arrives in one message), resumable, bookmarkable (progress proves that silence means "no
- * change"), and bounded (a watcher that does not read is cut off, and never slows the others).
+ * A watch is, in etcd's words:
+ * - ordered: changes come in the order of their revisions, and `revision` never goes back on a stream.
+ * - unique: no change comes twice, neither on one stream nor after resuming.
+ * - reliable: of what matches the filter nothing is left out between two resume points, except what a coalesced range
+ *   leaves out, which says so.
+ * - atomic: what was committed together lies between the same two resume points. Apply a message with `continued` only
+ *   together with those that follow it, up to the first one without.
+ * - resumable: after `revision` of any message that is not `continued` and not part of an unfinished snapshot, with
+ *   `after_revision`, on any replica or sidecar.
+ * - bookmarkable: a message with nothing new still moves `revision`; silence of more than the progress interval means that
+ *   the stream is broken, or that its watcher does not read.
+ * - bounded: a slow watcher costs the server nothing but what is in its transport's buffers, and delays nobody.
  *
  * Order: response headers at once. Without `after_revision` a snapshot first, in one or more SnapshotChunk, the last of
  * them marked. Then ChangeBatch as changes commit, and Progress when nothing has been sent for the progress interval.
- * A filter leaves out what it does not match; revisions then have gaps, and `revision` of the message still tells how far the stream has come.
+ * A filter leaves out what it does not match; revisions then have gaps, and `revision` of the message still tells how far
+ * the stream has come. Changes of the tenant itself match every filter. Deleting the tenant is a change like any other:
+ * the stream stays, since the tenant can come back; new watches are refused meanwhile.
+ *
+ * Slow watchers. The newest changes are kept in memory: 10,000 of a tenant on the control plane (fewer when they are larger
+ * than 16 MiB), 1,000 on a sidecar. What a watcher asks for that is older comes from the log, until it has caught up once.
+ * 1. When more than a tenth of that many changes wait for a watcher, in more than one transaction and all committed since
+ *    the watch began, it gets them as one range, coalesced: only the newest change of each resource. `every_change` forbids that.
+ * 2. A watcher that falls behind what is kept, or that takes nothing for 30 s (TM_WATCH_STALL_MS) while something waits for it, is
+ *    cut off: RESOURCE_EXHAUSTED (WATCHER_TOO_SLOW). ErrorInfo has the resume point in its metadata (`revision`,
+ *    `commit_id`); they are absent when the snapshot was not complete: start again. To a watcher that reads nothing at all
+ *    not even that gets through: 5 s later its stream is reset (ENHANCE_YOUR_CALM), which clients show as
+ *    RESOURCE_EXHAUSTED without details; resume after the last message.
  *
  * The stream ends with: OUT_OF_RANGE (REVISION_COMPACTED: older than the log that is kept; REVISION_IN_FUTURE: not
  * reached by this tenant; HISTORY_DIVERGED: of another history): start again without `after_revision`. RESOURCE_EXHAUSTED
- * (WATCHER_TOO_SLOW, WATCHER_LIMIT) with the resume point in the metadata of ErrorInfo (`revision`, `commit_id`). UNAVAILABLE: the server
- * goes away; resume anywhere. NOT_FOUND (TENANT_NOT_FOUND).
+ * (WATCHER_TOO_SLOW: above; WATCHER_LIMIT: the tenant's `watchers_max`, or this server, has as many watchers as it may;
+ * RetryInfo). UNAVAILABLE: the server goes away, or has not got so far itself (REVISION_NOT_REACHED): resume anywhere.
+ * NOT_FOUND (TENANT_NOT_FOUND).
  * A stream that breaks loses nothing: resume after the `revision` of the last message.
  */
 export type WatchServiceService = typeof WatchServiceService;

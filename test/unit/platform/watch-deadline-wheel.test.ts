@@ -1,0 +1,93 @@
+import { expect, it } from 'vitest';
+import { DeadlineWheel, type Due } from '../../../src/platform/deadline-wheel.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
+import { nextTurn } from '../../fakes/watch-stage.ts';
+
+type Item = Due & { readonly name: string };
+
+const tickMs = 50;
+
+function wheelOf(clock: FakeClock, onDue?: (item: Item, wheel: DeadlineWheel<Item>) => void) {
+  const fired: string[] = [];
+  const wheel: DeadlineWheel<Item> = new DeadlineWheel<Item>({
+    clock,
+    tickMs,
+    onDue: (item) => {
+      fired.push(`${item.name}@${clock.monotonicMs()}`);
+      onDue?.(item, wheel);
+    },
+  });
+  const pass = async (durationMs: number, stepMs = tickMs): Promise<void> => {
+    for (let passed = 0; passed < durationMs; passed += stepMs) {
+      clock.advance(stepMs);
+      await nextTurn();
+    }
+  };
+  return { wheel, fired, pass };
+}
+
+const item = (name: string): Item => ({ name, dueMs: 0 });
+
+it('calls when it is time, up to a tick too early', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock());
+  wheel.arm(item('a'), 120);
+  wheel.arm(item('b'), 1_000);
+  await pass(2_000);
+  expect(fired).toEqual(['a@100', 'b@1000']);
+});
+
+it('tells deadlines of different rounds apart', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock());
+  // A round is 512 ticks.
+  wheel.arm(item('late'), 512 * tickMs + 100);
+  wheel.arm(item('early'), 100);
+  await pass(512 * tickMs);
+  expect(fired).toEqual(['early@100']);
+  await pass(200);
+  expect(fired).toEqual(['early@100', `late@${512 * tickMs + 100}`]);
+});
+
+it('forgets what was disarmed, and moves what is armed again', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock());
+  const [gone, moved] = [item('gone'), item('moved')];
+  wheel.arm(gone, 200);
+  wheel.arm(moved, 200);
+  wheel.disarm(gone);
+  wheel.arm(moved, 400);
+  wheel.disarm(item('never armed'));
+  await pass(1_000);
+  expect(fired).toEqual(['moved@400']);
+});
+
+it('calls with the next tick for what is overdue already', async () => {
+  const clock = new FakeClock();
+  clock.advance(10_000);
+  const { wheel, fired, pass } = wheelOf(clock);
+  wheel.arm(item('overdue'), 5);
+  await pass(100);
+  expect(fired).toEqual(['overdue@10050']);
+});
+
+it('lets an item be armed again while it is called, without end or loss', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock(), (due, owner) => owner.arm(due, due.dueMs + 100));
+  wheel.arm(item('a'), 100);
+  await pass(500);
+  expect(fired).toEqual(['a@100', 'a@200', 'a@300', 'a@400', 'a@500']);
+});
+
+it('leaves nobody out when time jumps over many rounds', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock());
+  for (let index = 0; index < 600; index++) wheel.arm(item(`${index}`), index * 70);
+  await pass(100_000, 100_000);
+  expect(fired.length).toBe(600);
+});
+
+it('rests when there is nothing to wait for, and starts again', async () => {
+  const { wheel, fired, pass } = wheelOf(new FakeClock());
+  wheel.arm(item('a'), 100);
+  await pass(1_000);
+  wheel.arm(item('b'), 1_500);
+  await pass(1_000);
+  expect(fired).toEqual(['a@100', 'b@1500']);
+  wheel[Symbol.dispose]();
+});
