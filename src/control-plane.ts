@@ -72,12 +72,14 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   retention.start();
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
+  const admission = new Admission(replica, createRateLimits());
   const write = createWrite({
     writer: new Writer({ replica, store, signal, clock, random }),
-    admission: new Admission(replica, createRateLimits()),
+    admission,
     newCommitId: newId,
     shrinkProtection: { kind: 'limited', sharePercentMax: config.shrinkPercentMax, routesMin: config.shrinkRoutesMin },
   });
+  const resolver = new ReplicaResolver({ replica, history, clock, random });
   const requireAdministrator = administratorBy(config.administratorToken);
   const options = serviceOptions({ logger, draining: grpc.draining });
   for (const { definition, implementation } of [
@@ -86,7 +88,12 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     bindService(TenantServiceService, tenantHandlers({ write, store, requireAdministrator }), options),
     bindService(
       ResolverServiceService,
-      resolverHandlers(new ReplicaResolver({ replica, history, clock, random })),
+      resolverHandlers({
+        resolve: async (lookup, consistency, context) => {
+          await admission.admitLookups(lookup.tenant, 1);
+          return resolver.resolve(lookup, consistency, context);
+        },
+      }),
       options,
     ),
     bindService(ChangeServiceService, changeHandlers(history), options),

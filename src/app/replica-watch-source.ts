@@ -20,7 +20,8 @@ export class ReplicaWatchSource {
     const held = this.#replica.find(tenant);
     if (isInUse(held) && held.position.revision >= revision) return held;
     const strong = await this.#replica.findStrong(tenant);
-    if (!isInUse(strong)) throw tenantNotFound(tenant);
+    // Those that resume hear of the deletion as of any change; a snapshot could not tell of it.
+    if (strong === undefined || (revision === 0 && !isInUse(strong))) throw tenantNotFound(tenant);
     return strong;
   }
 

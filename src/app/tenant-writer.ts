@@ -1,13 +1,21 @@
+import { alsoRestoring } from '../domain/also-restoring.ts';
 import { subjectWithCommitTime, withCommitTime, type Change, type Position } from '../domain/change.ts';
 import { DomainError } from '../domain/domain-error.ts';
 import { TenantDraft } from '../domain/tenant-view.ts';
-import { stage, tenantNotFound } from '../domain/transaction.ts';
+import { stage, tenantNotFound, type Transaction } from '../domain/transaction.ts';
 import { backoffMs } from '../platform/backoff.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
 import { replicaLimits } from './limits.ts';
 import type { TenantReplica } from './tenant-replica.ts';
-import { replay, replyFor, type WriteOutcome, type WriteRequest, type WriteResult } from './write-request.ts';
+import {
+  replay,
+  replyFor,
+  WorkedOutTooLongAgoError,
+  type WriteOutcome,
+  type WriteRequest,
+  type WriteResult,
+} from './write-request.ts';
 
 export type TenantWriterOptions = {
   readonly replica: TenantReplica;
@@ -215,7 +223,7 @@ export class TenantWriter {
       try {
         if (draft.tenant === undefined && transaction.mutations[0]?.kind !== 'create_tenant')
           throw tenantNotFound(transaction.tenant);
-        const staged = stage(draft, position.revision + changes.length, transaction);
+        const staged = stage(draft, position.revision + changes.length, this.#brought(transaction, changes));
         if (!validateOnly) {
           for (const change of staged.changes) draft.apply(change);
           changes.push(...staged.changes);
@@ -232,6 +240,17 @@ export class TenantWriter {
       }
     });
     return { verdicts, changes };
+  }
+
+  /** A rollback, brought to what memory and the plan so far hold; anything else as it is. */
+  #brought(transaction: Transaction, planned: readonly Change[]): Transaction {
+    const { restoresFrom } = transaction;
+    const { window } = this.#options.replica;
+    // Worked out on what memory does not have yet: the commit will find that out, as for every request.
+    if (restoresFrom === undefined || restoresFrom > window.end.revision) return transaction;
+    if (!window.reaches(restoresFrom)) throw new WorkedOutTooLongAgoError();
+    const held = [...window.unitsAfter(restoresFrom)].flatMap((unit) => unit.entries.map(({ change }) => change));
+    return { ...transaction, mutations: alsoRestoring(transaction.mutations, [...held, ...planned]) };
   }
 }
 

@@ -17,6 +17,9 @@ export type WriteRequest = {
   readonly signal: AbortSignal;
 };
 
+/** What changed since a rollback was worked out is no longer all in memory: it must be worked out anew. */
+export class WorkedOutTooLongAgoError extends Error {}
+
 /** One mutation's answer. */
 export type WriteOutcome = { readonly subject: ChangeSubject; readonly change: Change | undefined };
 
@@ -24,7 +27,7 @@ export type WriteOutcome = { readonly subject: ChangeSubject; readonly change: C
 export type WriteResult = {
   /** The tenant's revision at which the outcomes hold. */
   readonly revision: number;
-  /** One for each mutation, in order. */
+  /** One for each mutation, in order; a rollback has more, for what it also takes back. */
   readonly outcomes: readonly WriteOutcome[];
 };
 

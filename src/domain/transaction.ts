@@ -28,8 +28,8 @@ export type Transaction = {
   readonly actor: string;
   readonly correlationId: string;
   readonly shrinkProtection: ShrinkProtection;
-  /** The mutations were worked out on this revision, and are void on any other; undefined: on any. */
-  readonly onlyAtRevision: number | undefined;
+  /** Set when the mutations restore the tenant as it was: the revision that they were worked out on. */
+  readonly restoresFrom: number | undefined;
 };
 
 /** What a transaction comes to on top of a view. */
@@ -40,16 +40,11 @@ export type Staged = {
   readonly outcomes: readonly (Change | ChangeSubject)[];
 };
 
-/** A transaction was worked out on a revision that has passed: it must be worked out anew. */
-export class RevisionPassedError extends Error {}
-
 /**
  * Evaluates a transaction on a view whose newest revision is `revision`, mutation by mutation, each seeing the ones before
  * it; then checks what must hold of the whole. Throws a DomainError, and has changed nothing, when any part is refused.
  */
 export function stage(view: WritableView, revision: number, transaction: Transaction): Staged {
-  if (transaction.onlyAtRevision !== undefined && transaction.onlyAtRevision !== revision)
-    throw new RevisionPassedError();
   const draft = new TenantDraft(view);
   const changes: Change[] = [];
   const outcomes: (number | ChangeSubject)[] = [];

@@ -63,7 +63,7 @@ export function transactionOf(
     actor: 'alice',
     correlationId: `correlation-${commitId}`,
     shrinkProtection: { kind: 'forced' },
-    onlyAtRevision: undefined,
+    restoresFrom: undefined,
     ...fields,
   };
 }

@@ -11,6 +11,7 @@ import { InMemoryChangeSignals } from './in-memory-change-signal.ts';
 /** What a write is asked with beside its mutations. */
 export type WriteOptions = Partial<Pick<WriteRequest, 'requestId' | 'validateOnly' | 'signal'>> & {
   readonly tenant?: string;
+  readonly restoresFrom?: number;
 };
 
 let commits = 0;
@@ -37,11 +38,12 @@ export class TestReplica {
       requestId = '',
       validateOnly = false,
       signal = new AbortController().signal,
+      restoresFrom,
     } = options;
     commits += 1;
     // As the edges do it: what was asked for, before anything is made of it.
     const question = [tenant, mutations];
-    const transaction = transactionOf(tenant, `commit-${commits}`, mutations);
+    const transaction = transactionOf(tenant, `commit-${commits}`, mutations, { restoresFrom });
     return await this.writer.write({ transaction, requestId, validateOnly, question, signal });
   }
 }

@@ -115,6 +115,20 @@ describe('a tenant', () => {
     await routes.createRoute({ route: routeOf(keyOf(other)) });
   });
 
+  test('that asks faster than its quota is told when to come back, and others are answered', async () => {
+    const [tenant, other] = [await bench.newTenant(), await bench.newTenant()];
+    const { tenants, routes, resolver } = bench.client;
+    for (const each of [tenant, other]) await routes.createRoute({ route: routeOf(keyOf(each)) });
+    await tenants.updateTenant({
+      tenant: message(Tenant, { tenant, quotas: message(TenantQuotas, { lookupsPerSecond: 0 }) }),
+      updateMask: ['quotas'],
+    });
+    const refused = await refusal(resolver.resolve({ key: keyOf(tenant) }));
+    expect(refused).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'RATE_LIMITED' });
+    expect(refused.retryDelayMs).toBeGreaterThan(0);
+    expect((await resolver.resolve({ key: keyOf(other) })).route?.key).toEqual(keyOf(other));
+  });
+
   test('has quotas within bounds', async () => {
     const tenant = await bench.newTenant();
     const quotas = message(TenantQuotas, { routesMax: -1, watchersMax: 1_000_001, writesPerSecond: 5 });

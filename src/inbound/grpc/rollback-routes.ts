@@ -59,8 +59,8 @@ export async function rollbackTenantCall(
     history,
     tenant,
     revision,
-    write: (mutations, onlyAtRevision) =>
-      write({ tenant, mutations, requestId, validateOnly, force, question, onlyAtRevision }, context),
+    write: (mutations, restoresFrom) =>
+      write({ tenant, mutations, requestId, validateOnly, force, question, restoresFrom }, context),
   });
   const changes = result.outcomes.flatMap((outcome) => outcome.change ?? []);
   return {

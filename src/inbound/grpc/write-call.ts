@@ -20,8 +20,8 @@ export type WriteCall = {
   readonly validateOnly: boolean;
   /** Switches shrink protection off. */
   readonly force?: boolean;
-  /** The mutations are void on any other revision. */
-  readonly onlyAtRevision?: number;
+  /** The mutations restore the tenant as it was, and were worked out on this revision. */
+  readonly restoresFrom?: number;
   /** What was asked for, where the mutations do not tell: equal for repetitions of a request. */
   readonly question?: readonly unknown[];
 };
@@ -56,7 +56,7 @@ export function createWrite({ writer, admission, newCommitId, shrinkProtection }
         actor: actorOf(context),
         correlationId: context.correlationId,
         shrinkProtection: call.force === true ? { kind: 'forced' } : shrinkProtection,
-        onlyAtRevision: call.onlyAtRevision,
+        restoresFrom: call.restoresFrom,
       },
       requestId,
       validateOnly,

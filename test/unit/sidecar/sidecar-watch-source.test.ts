@@ -48,6 +48,8 @@ test('it opens what memory holds, and shows it as it moves', async () => {
   const { watches, history, following, clock } = run;
   const opened = await watches.open('acme', 0, callContext());
   expect(opened.position).toMatchObject(history.position);
+  // One object for a tenant, so that its watchers are served together.
+  expect(await watches.open('acme', 2, callContext())).toBe(opened);
   let moved = 0;
   using _listening = opened.subscribe(() => (moved += 1));
   const { window } = opened;
