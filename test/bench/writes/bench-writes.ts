@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { createClient, message, Route, RouteState, Tenant } from '../../../src/client/index.ts';
+import { createClient, message, Route, RouteState, Tenant, TenantQuotas } from '../../../src/client/index.ts';
 import { startTestPostgres, createDatabase } from '../../support/postgres.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { median, percentile, printTable } from '../report.ts';
@@ -22,7 +22,9 @@ export async function benchWrites({ rounds, seconds }: BenchOptions): Promise<vo
   using client = createClient({ address: server.address, defaults: { timeoutMs: 60_000 } });
   for (let tenant = 0; tenant < 50; tenant++)
     await client.tenants.createTenant({ tenant: message(Tenant, { tenant: tenantName(tenant) }) });
+  await using closing = new AsyncDisposableStack();
   const raw = await Promise.all(Array.from({ length: connections }, () => connect(database.url)));
+  closing.defer(async () => void (await Promise.all(raw.map((connection) => connection.end()))));
   await raw[0]?.query(
     "INSERT INTO tenants SELECT 'raw-' || n, '', 1, '', now(), now(), '{}', 'ACTIVE', '', 1 FROM generate_series(0, 49) AS n",
   );
@@ -57,7 +59,6 @@ export async function benchWrites({ rounds, seconds }: BenchOptions): Promise<vo
   }
   rows.push(...(await batches(client)));
   printTable(['load', 'writer', 'writes/s', 'p50 ms', 'p99 ms'], rows);
-  await Promise.all(raw.map((connection) => connection.end()));
 }
 
 function tenantName(index: number): string {
@@ -109,7 +110,9 @@ function updateRoute(client: BenchClient, tenant: string, of: { caller: number; 
 
 /** Batches of 10,000 creations, one after another, into a tenant of their own. */
 async function batches(client: BenchClient): Promise<(string | number)[][]> {
-  await client.tenants.createTenant({ tenant: message(Tenant, { tenant: 'batch' }) });
+  // Batches of 10,000 in less than a second each are more than a tenant may write unless it is allowed to.
+  const quotas = message(TenantQuotas, { writesPerSecond: 1_000_000 });
+  await client.tenants.createTenant({ tenant: message(Tenant, { tenant: 'batch', quotas }) });
   const durationsMs: number[] = [];
   for (let round = 0; round < 5; round++) {
     const writes = Array.from({ length: 10_000 }, (_unused, index) => ({

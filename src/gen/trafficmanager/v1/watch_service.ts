@@ -548,7 +548,7 @@ export const WatchResponse: MessageFns<WatchResponse> = {
  * them marked. Then ChangeBatch as changes commit, and Progress when nothing has been sent for the progress interval.
  * A filter leaves out what it does not match; revisions then have gaps, and `revision` of the message still tells how far
  * the stream has come. Changes of the tenant itself match every filter. Deleting the tenant is a change like any other:
- * the stream stays, since the tenant can come back; new watches are refused meanwhile.
+ * the stream stays, since the tenant can come back. Meanwhile new watches are NOT_FOUND; those that resume are told of it.
  *
  * Slow watchers. The newest changes are kept in memory: 10,000 of a tenant on the control plane (fewer when they are larger
  * than 16 MiB), 1,000 on a sidecar. What a watcher asks for that is older comes from the log, until it has caught up once.
