@@ -26,7 +26,7 @@ function call(session: ClientHttp2Session, path: string, request: Uint8Array): P
     const settle = (headers: Record<string, unknown>): void => {
       const status = headers['grpc-status'];
       if (status === '0') resolve();
-      else if (status !== undefined) reject(new Error(`${path}: status ${String(status)}`));
+      else if (status !== undefined) reject(new Error(`${path}: status ${JSON.stringify(status)}`));
     };
     stream.on('response', settle);
     stream.on('trailers', settle);
