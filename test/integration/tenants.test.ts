@@ -115,6 +115,21 @@ describe('a tenant', () => {
     await routes.createRoute({ route: routeOf(keyOf(other)) });
   });
 
+  test('that may write nothing can still be changed, deleted and brought back by an administrator', async () => {
+    const tenant = await bench.newTenant();
+    const { tenants, routes } = bench.client;
+    const setQuota = (writesPerSecond: number): Promise<unknown> =>
+      tenants.updateTenant({
+        tenant: message(Tenant, { tenant, quotas: message(TenantQuotas, { writesPerSecond }) }),
+        updateMask: ['quotas'],
+      });
+    await setQuota(0);
+    await tenants.deleteTenant({ tenant });
+    await tenants.undeleteTenant({ tenant });
+    await setQuota(10);
+    await routes.createRoute({ route: routeOf(keyOf(tenant)) });
+  });
+
   test('that asks faster than its quota is told when to come back, and others are answered', async () => {
     const [tenant, other] = [await bench.newTenant(), await bench.newTenant()];
     const { tenants, routes, resolver } = bench.client;
