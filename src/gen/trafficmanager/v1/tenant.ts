@@ -44,7 +44,10 @@ export interface TenantQuotas {
   watchersMax?:
     | number
     | undefined;
-  /** Writes a second on one replica, with bursts of as many: 0 to 1,000,000; 10,000. A batch counts as its number of writes. */
+  /**
+   * Writes a second on one replica, with bursts of as many: 0 to 1,000,000; 10,000. A batch counts as its number of writes,
+   * a second's worth at most; what it has too much is taken from the next second. Administrators' calls count none.
+   */
   writesPerSecond?:
     | number
     | undefined;
