@@ -127,7 +127,8 @@ describe('a tenant', () => {
     await tenants.deleteTenant({ tenant });
     await tenants.undeleteTenant({ tenant });
     await setQuota(10);
-    await routes.createRoute({ route: routeOf(keyOf(tenant)) });
+    const { route } = await routes.createRoute({ route: routeOf(keyOf(tenant)) });
+    expect(route?.key).toEqual(keyOf(tenant));
   });
 
   test('that asks faster than its quota is told when to come back, and others are answered', async () => {
