@@ -27,6 +27,15 @@ export class ConfigurationDigest {
     this.#count--;
   }
 
+  /** Another one of the same, to be moved apart from it. */
+  copy(): ConfigurationDigest {
+    const copy = new ConfigurationDigest();
+    copy.#high = this.#high;
+    copy.#low = this.#low;
+    copy.#count = this.#count;
+    return copy;
+  }
+
   /** 16 hexadecimal digits; of nothing: zeros. */
   toString(): string {
     return [this.#high, this.#low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
