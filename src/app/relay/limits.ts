@@ -10,8 +10,6 @@ export const relayLimits = {
   leaseMarginMs: 200,
   /** Streams that are looked into or repaired at a time: 1,000 tenants take 1 s at 5 ms each. */
   opensMax: 8,
-  /** Streams that are compared at a time: each takes 20 µs an entry of this process. */
-  comparisonsMax: 1,
   /** Between two beacons of a tenant, and between two looks at an idle stream. */
   beaconIntervalMs: 2_000,
   /** With many tenants less often: 250 looks a second at most, 5 % of a core. */

@@ -30,7 +30,7 @@ export class LiveTeller {
   speak(voice: Voice, after: number): void {
     const goesOn = this.#voice?.epoch === voice.epoch && this.#window === this.#tenant.window;
     if (!goesOn || this.#told < after) this.#told = after;
-    this.#voice = voice;
+    this.#voice = { epoch: voice.epoch, term: voice.term };
     this.#window = this.#tenant.window;
     this.wake();
   }

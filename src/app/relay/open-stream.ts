@@ -39,7 +39,7 @@ export type Look =
 export class NotLeadingError extends Error {}
 
 /**
- * Looks where a stream is, and makes it if it is missing. The order is what makes it safe to publish afterwards:
+ * Looks where a stream is, and makes it if it is missing. `wrong`: what a comparison has found. The order is what makes it safe to publish afterwards:
  *
  * 1. The stream's sequence number is read. Whatever is published by anybody after that makes this replica's batches refused.
  * 2. The database confirms that this replica leads. So nobody else may publish after 1, and be right.
@@ -49,7 +49,7 @@ export class NotLeadingError extends Error {}
 export async function lookAtStream(
   options: RelayOptions,
   tenant: TenantReplica,
-  known: KnownStream | undefined,
+  { known, wrong }: { readonly known: KnownStream | undefined; readonly wrong: string | undefined },
 ): Promise<Look> {
   const { leadership, replica, records } = options;
   const head = await headOf(options, tenant.tenant);
@@ -63,7 +63,7 @@ export async function lookAtStream(
   const { term } = leadership;
   if (term === undefined) throw new NotLeadingError('the right to publish was lost');
   if (meta === undefined) return { kind: 'suspicious', head, reason: 'the stream is new, or was emptied' };
-  const reason = suspicionOf(head, meta, expected) ?? (await historySuspicionOf(options, tenant, meta));
+  const reason = wrong ?? suspicionOf(head, meta, expected) ?? (await historySuspicionOf(options, tenant, meta));
   if (reason !== undefined) return { kind: 'suspicious', head, reason };
   return {
     kind: 'sound',

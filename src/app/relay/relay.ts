@@ -7,7 +7,12 @@ import type { RelayOptions } from './relay-options.ts';
 import { beaconOf } from './stream-meta.ts';
 import { TenantRelay } from './tenant-relay.ts';
 
-type Followed = { readonly relay: TenantRelay; readonly running: Promise<void>; pulseDueAtMs: number };
+type Followed = {
+  readonly relay: TenantRelay;
+  readonly running: Promise<void>;
+  pulseDueAtMs: number;
+  verifyDueAtMs: number;
+};
 
 /** Publishes every tenant's changes while this replica leads, says now and then where they are, and answers who asks. */
 export class Relay {
@@ -17,7 +22,7 @@ export class Relay {
   readonly #stopped = new AbortController();
   readonly #subscriptions = new DisposableStack();
   #strangers = 0;
-  #ticking: Promise<void> | undefined;
+  #working: readonly Promise<void>[] = [];
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -27,11 +32,11 @@ export class Relay {
     const { replica, stream, leadership } = this.#options;
     this.#subscriptions.use(replica.onAdopted((tenant) => this.#follow(tenant)));
     this.#subscriptions.use(stream.onChange(() => this.#suspectAll()));
-    this.#subscriptions.use(leadership.onChange(() => this.#suspectAll()));
+    this.#subscriptions.use(leadership.onChange(() => this.#leadershipChanged()));
     this.#subscriptions.use(stream.answer((question) => void this.#answer(question)));
     for (const tenant of replica.tenants()) this.#follow(tenant);
     leadership.start();
-    this.#ticking = this.#tick();
+    this.#working = [this.#tick(), this.#verify()];
   }
 
   /** The relay of one tenant; undefined: this replica does not know the tenant. */
@@ -44,7 +49,13 @@ export class Relay {
     const relay = new TenantRelay(this.#options, tenant, this.#opening);
     // At any moment of the interval, so that a thousand beacons are not one burst.
     const pulseDueAtMs = this.#options.clock.monotonicMs() + this.#options.random() * relayLimits.beaconIntervalMs;
-    this.#tenants.set(tenant.tenant, { relay, running: relay.run(this.#stopped.signal), pulseDueAtMs });
+    const running = relay.run(this.#stopped.signal);
+    this.#tenants.set(tenant.tenant, { relay, running, pulseDueAtMs, verifyDueAtMs: 0 });
+  }
+
+  #leadershipChanged(): void {
+    for (const followed of this.#tenants.values()) followed.verifyDueAtMs = 0;
+    this.#suspectAll();
   }
 
   #suspectAll(): void {
@@ -70,6 +81,21 @@ export class Relay {
       if (nowMs < followed.pulseDueAtMs) continue;
       followed.pulseDueAtMs = nowMs + intervalMs;
       followed.relay.pulse();
+    }
+  }
+
+  /** Compares the streams that are due, one after the other: all soon after this replica has begun to lead, then now and then. */
+  async #verify(): Promise<void> {
+    const { clock, leadership, reconcileIntervalMs } = this.#options;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await clock.sleep(relayLimits.tickMs, signal);
+      for (const followed of this.#tenants.values()) {
+        if (signal.aborted || leadership.term === undefined) break;
+        if (clock.monotonicMs() < followed.verifyDueAtMs || followed.relay.open === undefined) continue;
+        followed.verifyDueAtMs = clock.monotonicMs() + reconcileIntervalMs;
+        await followed.relay.verify();
+      }
     }
   }
 
@@ -113,6 +139,6 @@ export class Relay {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
     this.#subscriptions.dispose();
-    await Promise.all([this.#ticking, ...[...this.#tenants.values()].map(({ running }) => running)]);
+    await Promise.all([...this.#working, ...[...this.#tenants.values()].map(({ running }) => running)]);
   }
 }

@@ -12,10 +12,16 @@ import { lookAtStream, NotLeadingError, type KnownStream, type OpenStream } from
 import type { RelayOptions } from './relay-options.ts';
 import { repairStream } from './repair-stream.ts';
 import { metaOf } from './stream-meta.ts';
+import { verifyStream } from './verify-stream.ts';
 
 type State =
   /** The stream must be looked at before anything is published. */
-  | { readonly kind: 'unknown'; readonly known: KnownStream | undefined }
+  | {
+      readonly kind: 'unknown';
+      readonly known: KnownStream | undefined;
+      /** What a comparison has found; undefined: nothing. */
+      readonly wrong: string | undefined;
+    }
   | { readonly kind: 'open'; readonly open: OpenStream };
 
 /** Publishes one tenant's changes while this replica leads, one batch at a time; what commits meanwhile is in the next one. */
@@ -25,10 +31,14 @@ export class TenantRelay {
   readonly #opening: Places;
   readonly #teller: LiveTeller;
   readonly #doorbell = new Doorbell();
-  #state: State = { kind: 'unknown', known: undefined };
+  #state: State = { kind: 'unknown', known: undefined, wrong: undefined };
   #report: ReconcileReport | undefined;
   #suspected = false;
-  #recorded = 0;
+  /** Settled when a comparison that was asked for is over, however it ended. */
+  #verification: PromiseWithResolvers<void> | undefined;
+  #appended = false;
+  /** The state and the report that were last written down. */
+  #recorded: { readonly open: OpenStream | undefined; readonly report: ReconcileReport | undefined } | undefined;
 
   constructor(options: RelayOptions, tenant: TenantReplica, opening: Places) {
     this.#options = options;
@@ -54,9 +64,10 @@ export class TenantRelay {
   /** What should be remembered, if that has changed since this was last asked. */
   takeRecord(): StreamRecord | undefined {
     if (this.#state.kind !== 'open') return undefined;
-    const { epoch, sequence, published } = this.#state.open;
-    if (sequence === this.#recorded) return undefined;
-    this.#recorded = sequence;
+    const { open } = this.#state;
+    if (open === this.#recorded?.open && this.#report === this.#recorded.report) return undefined;
+    this.#recorded = { open, report: this.#report };
+    const { epoch, sequence, published } = open;
     return { tenant: this.#tenant.tenant, epoch, sequence, revision: published.revision, report: this.#report };
   }
 
@@ -69,8 +80,16 @@ export class TenantRelay {
   /** Says where the tenant is, and looks whether the stream still is where it was left. */
   pulse(): void {
     this.#teller.beacon();
-    this.#suspected = true;
+    // A batch that was taken proves as much as a look.
+    if (this.#appended) this.#appended = false;
+    else this.suspect();
+  }
+
+  /** Compares the stream with memory, entry by entry, soon; fulfilled when that is over, or cannot be done now. */
+  async verify(): Promise<void> {
+    this.#verification ??= Promise.withResolvers();
     this.#doorbell.ring();
+    await this.#verification.promise;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -103,21 +122,25 @@ export class TenantRelay {
     while (leadership.term !== undefined && stream.isConnected) {
       if (this.#state.kind === 'open' && this.#state.open.term !== leadership.term) this.#lose();
       if (this.#state.kind === 'open' && this.#suspected) await this.#lookAgain(this.#state.open);
-      if (this.#state.kind === 'unknown') await this.#open(this.#state.known);
-      if (this.#state.kind === 'open' && !(await this.#publishNext(this.#state.open))) return;
+      if (this.#state.kind === 'unknown') await this.#open(this.#state);
+      if (this.#state.kind === 'open' && !(await this.#publishNext(this.#state.open)) && !(await this.#verify()))
+        return;
     }
     this.#lose();
   }
 
-  async #open(known: KnownStream | undefined): Promise<void> {
+  async #open(before: Extract<State, { kind: 'unknown' }>): Promise<void> {
     await this.#opening.within(async () => {
       this.#suspected = false;
-      const look = await lookAtStream(this.#options, this.#tenant, known);
+      const look = await lookAtStream(this.#options, this.#tenant, before);
       if (look.kind === 'sound') return this.#opened(look.open);
       const { open, report } = await repairStream(this.#options, this.#tenant, look);
       this.#report = report;
-      this.#recorded = open.sequence;
-      this.#options.logger.warn({ tenant: this.#tenant.tenant, ...report }, 'filled a stream anew');
+      this.#recorded = { open, report };
+      const { logger } = this.#options;
+      // A tenant's first stream is no repair.
+      if (look.head.sequence === 0) logger.info({ tenant: this.#tenant.tenant, ...report }, 'filled a stream');
+      else logger.warn({ tenant: this.#tenant.tenant, ...report }, 'repaired a stream');
       this.#opened(open);
     });
   }
@@ -162,17 +185,45 @@ export class TenantRelay {
     const meta = metaOf(tenant, open, clock.wallMs());
     const sequence = await stream.append(tenant.tenant, { after: open.sequence, changes, meta });
     this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position } };
+    this.#appended = true;
     return true;
   }
 
+  /** Compares the stream with memory when that is due; false: it was not, or what it found is no reason to go on at once. */
+  async #verify(): Promise<boolean> {
+    if (this.#verification === undefined || this.#state.kind !== 'open') return false;
+    const { open } = this.#state;
+    const { tenant } = this.#tenant;
+    const verification = await verifyStream(this.#options, this.#tenant, open);
+    switch (verification.kind) {
+      case 'overtaken':
+        return true;
+      case 'different':
+        this.#lose(verification.reason);
+        return true;
+      case 'equal':
+        this.#verified();
+        this.#report = verification.report;
+        this.#state = { kind: 'open', open: verification.open };
+        this.#options.logger.debug({ tenant, ...verification.report }, 'a stream is what its tenant is');
+        return true;
+    }
+  }
+
+  #verified(): void {
+    this.#verification?.resolve();
+    this.#verification = undefined;
+  }
+
   /** Forgets where the stream is, but not where it has been. */
-  #lose(): void {
+  #lose(wrong?: string): void {
+    this.#verified();
     if (this.#state.kind === 'unknown') return;
     const { epoch, sequence, published, window, subjectCount } = this.#state.open;
     // Of another history, revisions tell nothing about the stream.
     const sameHistory = window === this.#tenant.window;
     const known = sameHistory ? { epoch, sequence, revision: published.revision, subjectCount } : undefined;
-    this.#state = { kind: 'unknown', known };
+    this.#state = { kind: 'unknown', known, wrong };
   }
 
   async #recover(error: unknown, failures: number, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import {
   headers,
+  nuid,
   RetentionPolicy,
   StorageType,
   DiscardPolicy,
@@ -8,7 +9,7 @@ import {
   type NatsConnection,
   type StreamInfo,
 } from 'nats';
-import { resourceOf, type Change } from '../../domain/change.ts';
+import type { Change } from '../../domain/change.ts';
 import type { StreamMeta, StreamUpdate } from '../../domain/stream-position.ts';
 import type { NatsLink } from '../../platform/nats/connect-nats.ts';
 import {
@@ -47,6 +48,9 @@ type Message = {
   readonly id: string;
   readonly correlationId: string;
 };
+
+/** Where a message belongs: after that sequence number, and after the message with that id if that is one of its own batch. */
+type Place = { readonly stream: string; readonly after: number; readonly lastId: string | undefined };
 
 /** Change streams in JetStream, on nats-server 2.9 or newer. */
 export class NatsChangeStream implements ChangeStream {
@@ -101,12 +105,17 @@ export class NatsChangeStream implements ChangeStream {
 
   async append(tenant: string, { after, changes, meta }: StreamBatch): Promise<number> {
     const { js } = await this.#connected();
-    const messages = changes.map((change) => changeMessage(tenant, change));
-    if (meta !== undefined) messages.push(metaMessage(tenant, meta));
-    const name = streamName(tenant);
+    const batch = nuid.next();
+    const messages = changes.map((change) => changeMessage(tenant, change, batch));
+    if (meta !== undefined) messages.push(metaMessage(tenant, meta, batch));
+    const place = (index: number): Place => ({
+      stream: streamName(tenant),
+      after: after + index,
+      lastId: messages[index - 1]?.id,
+    });
     for (let first = 0; first < messages.length; first += streamCallLimits.inFlightMax) {
       const window = messages.slice(first, first + streamCallLimits.inFlightMax);
-      await Promise.all(window.map((message, index) => appendOne(js, message, { name, after: after + first + index })));
+      await Promise.all(window.map((message, index) => appendOne(js, message, place(first + index))));
     }
     return after + messages.length;
   }
@@ -195,40 +204,39 @@ function subjectCountOf({ state }: StreamInfo, hasMeta: boolean): number {
   return Math.max(0, state.messages - (hasMeta ? 1 : 0));
 }
 
-function changeMessage(tenant: string, change: Change): Message {
+function changeMessage(tenant: string, change: Change, batch: string): Message {
   const { subject, revision, correlationId } = change;
-  if (subject.kind === 'tenant')
-    throw new Error(`change ${revision} of ${tenant} is of the tenant itself: ${resourceOf(subject)}`);
-  return {
-    subject: changeSubject(tenant, subject),
-    payload: encodeStreamChange(change),
-    id: `${tenant}:${revision}`,
-    correlationId,
-  };
+  if (subject.kind === 'tenant') throw new Error(`change ${revision} of ${tenant} is of the tenant itself`);
+  const payload = encodeStreamChange(change);
+  return { subject: changeSubject(tenant, subject), payload, id: `${tenant}:${revision}:${batch}`, correlationId };
 }
 
-function metaMessage(tenant: string, meta: StreamMeta): Message {
-  const id = `${tenant}:${meta.position.revision}:meta`;
+function metaMessage(tenant: string, meta: StreamMeta, batch: string): Message {
+  const id = `${tenant}:${meta.position.revision}:${batch}:meta`;
   return { subject: metaSubject(tenant), payload: encodeStreamMeta(meta), id, correlationId: '' };
 }
 
+/**
+ * The sequence number alone would not do for messages that are sent ahead of their acknowledgements: if another writer has added
+ * one, the first of ours is refused, and the second finds the number that it expects. So each also names the message before it.
+ * Ids are new for every batch, or what has to be stored again would be taken for a repetition.
+ */
 async function appendOne(
   js: JetStreamClient,
   { subject, payload, id, correlationId }: Message,
-  { name, after }: { readonly name: string; readonly after: number },
+  { stream, after, lastId }: Place,
 ): Promise<void> {
   const extra = headers();
   if (correlationId !== '') extra.set('x-correlation-id', correlationId);
   const { seq, duplicate } = await streamCall(
-    `append to stream ${name}`,
+    `append to stream ${stream}`,
     js.publish(subject, payload, {
-      // With its place: the same change may have to be stored again at another, and must not be taken for a repetition then.
-      msgID: `${id}:${after}`,
-      expect: { streamName: name, lastSequence: after },
+      msgID: id,
+      expect: { streamName: stream, lastSequence: after, ...(lastId === undefined ? {} : { lastMsgID: lastId }) },
       headers: extra,
       timeout: streamCallLimits.callMsMax,
     }),
   );
   if (seq !== after + 1 || duplicate)
-    throw new ChangeStreamError('moved', `stream ${name} stored at ${seq} what belongs at ${after + 1}`);
+    throw new ChangeStreamError('moved', `stream ${stream} stored at ${seq} what belongs at ${after + 1}`);
 }

@@ -4,7 +4,8 @@ import { ChangeStreamError } from '../../ports/change-stream.ts';
 /** Codes of JetStream's own errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
 const streamNotFoundCode = 10_059;
 const noMessageCode = 10_037;
-const wrongSequenceCodes: ReadonlySet<number> = new Set([10_071, 10_164]);
+/** Not the expected last message, or sequence number. */
+const wrongPlaceCodes: ReadonlySet<number> = new Set([10_070, 10_071]);
 
 /** Nobody serves the subject: the stream is not there, or JetStream is not up yet. */
 export function isNotFound(error: unknown): boolean {
@@ -31,8 +32,7 @@ export function asStreamError(what: string, error: unknown): ChangeStreamError {
   const options = { cause: error };
   if (hasCode(error, ErrorCode.PermissionsViolation))
     return new ChangeStreamError('refused', `NATS does not permit to ${what}: ${reason}`, options);
-  const moved =
-    wrongSequenceCodes.has(apiCode(error) ?? 0) || isNotFound(error) || hasCode(error, ErrorCode.NoResponders);
+  const moved = wrongPlaceCodes.has(apiCode(error) ?? 0) || isNotFound(error) || hasCode(error, ErrorCode.NoResponders);
   return new ChangeStreamError(moved ? 'moved' : 'unavailable', `cannot ${what}: ${reason}`, options);
 }
 
