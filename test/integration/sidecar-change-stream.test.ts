@@ -80,7 +80,8 @@ describe('a sidecar on the change stream', () => {
       await sidecar.untilResolved(key, isStale);
       await putRoute(controlPlane.client, key, url);
       await nats.start();
-      await sidecar.untilResolved(key, (answer) => leadsTo(url)(answer) && isLive(answer));
+      const healed = await sidecar.untilResolved(key, (answer) => leadsTo(url)(answer) && isLive(answer));
+      expect(healed.freshness?.revision).toBeGreaterThan(1n);
     }
   });
 

@@ -71,12 +71,15 @@ export class StreamPublisher implements AsyncDisposable {
 
   /** The newest of these changes of each resource, in the stream. */
   async put(changes: readonly Change[]): Promise<void> {
-    await Promise.all(
-      changes.map(async (change) => {
-        if (change.subject.kind === 'tenant') return;
-        await this.#jetstream.publish(changeSubject(change.tenant, change.subject), encodeStreamChange(change));
-      }),
-    );
+    const inFlightMax = 256;
+    for (let first = 0; first < changes.length; first += inFlightMax) {
+      await Promise.all(
+        changes.slice(first, first + inFlightMax).map(async (change) => {
+          if (change.subject.kind === 'tenant') return;
+          await this.#jetstream.publish(changeSubject(change.tenant, change.subject), encodeStreamChange(change));
+        }),
+      );
+    }
   }
 
   /** Says in the stream that everything up to here is in it. */
