@@ -179,7 +179,7 @@ function subjectOf({ subject }: Change): string {
 }
 
 function withoutBefore(change: Change): Change {
-  return { ...change, subject: { ...change.subject, before: undefined } as Change['subject'] };
+  return { ...change, subject: { ...change.subject, before: undefined } };
 }
 
 function failure(kind: ChangeStreamFailure, message: string): ChangeStreamError {

@@ -25,6 +25,7 @@ export class Leadership {
   readonly #listeners = new Set<() => void>();
   #state: State = { kind: 'following', leader: undefined };
   #termMin = 1;
+  #claiming: Promise<void> | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: LeadershipOptions) {
@@ -74,7 +75,17 @@ export class Leadership {
     }
   }
 
+  /** One claim at a time; those who wait for the one under way share the next, which begins after they have called. */
   async #claim(): Promise<void> {
+    await this.#claiming;
+    this.#claiming ??= this.#ask().finally(() => {
+      this.#claiming = undefined;
+    });
+    await this.#claiming;
+  }
+
+  /** Never rejects. */
+  async #ask(): Promise<void> {
     const { lease, holder, clock, logger } = this.#options;
     if (this.#stopped.signal.aborted) return;
     const startedAtMs = clock.monotonicMs();
@@ -83,9 +94,7 @@ export class Leadership {
       if (granted.holder !== holder) this.#become({ kind: 'following', leader: granted });
       else if (!this.#stopped.signal.aborted) {
         const untilMs = startedAtMs + lease.ttlMs - relayLimits.leaseMarginMs;
-        const before = this.#state.kind === 'leading' ? this.#state.untilMs : 0;
-        // Answers may overtake each other; none of them shortens the time.
-        this.#become({ kind: 'leading', term: granted.term, untilMs: Math.max(before, untilMs) });
+        this.#become({ kind: 'leading', term: granted.term, untilMs });
       }
     } catch (error) {
       const leads = this.term !== undefined;
