@@ -18,9 +18,12 @@ export type SidecarConfig = {
   readonly address: string | undefined;
   /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
   readonly socketPath: string | undefined;
-  /** `TM_SIDECAR_SOURCE`: where changes come from: `grpc://host:port` of a control plane; grpc://127.0.0.1:7400. */
+  /**
+   * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
+   * stream, or `grpc://host:port` of a control plane; grpc://127.0.0.1:7400.
+   */
   readonly source: string;
-  /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source. */
+  /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source, else 127.0.0.1:7400. */
   readonly controlPlane: string;
   /** `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. */
   readonly scope: Scope;
@@ -37,6 +40,7 @@ export type SidecarConfig = {
 };
 
 const sourceExample = 'grpc://127.0.0.1:7400';
+const natsExample = 'nats://127.0.0.1:4222';
 const controlPlaneExample = '127.0.0.1:7400';
 const tenantPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
@@ -46,12 +50,17 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   const environment = new Environment(variables);
   const source = environment.url('TM_SIDECAR_SOURCE', {
     value: environment.text('TM_SIDECAR_SOURCE', sourceExample),
-    protocols: ['grpc'],
+    protocols: ['grpc', 'nats'],
     example: sourceExample,
   });
+  const isGrpc = sourceKind(source) === 'grpc';
   // Not repeated: it may hold a password.
-  if (!canConnectTo(source)) throw new SettingError(`TM_SIDECAR_SOURCE is not a URL such as ${sourceExample}`);
-  const controlPlane = environment.address('TM_SIDECAR_CONTROL_PLANE', new URL(source).host);
+  if (isGrpc ? !canConnectTo(source) : !isNatsUrl(source))
+    throw new SettingError(`TM_SIDECAR_SOURCE is not a URL such as ${sourceExample} or ${natsExample}`);
+  const controlPlane = environment.address(
+    'TM_SIDECAR_CONTROL_PLANE',
+    isGrpc ? new URL(source).host : controlPlaneExample,
+  );
   if (!canConnectTo(controlPlane))
     throw new SettingError(`TM_SIDECAR_CONTROL_PLANE=${controlPlane} is not an address such as ${controlPlaneExample}`);
   const address =
@@ -82,6 +91,23 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };
+}
+
+/** What kind of source a URL names. */
+export function sourceKind(source: string): 'grpc' | 'nats' {
+  return new URL(source).protocol === 'nats:' ? 'nats' : 'grpc';
+}
+
+/** A source as it may be shown: without a password. */
+export function sourceName(source: string): string {
+  const { protocol, host } = new URL(source);
+  return `${protocol}//${host}`;
+}
+
+/** With a host and a port, and nothing after it. */
+function isNatsUrl(source: string): boolean {
+  const { hostname, port, pathname, search, hash } = new URL(source);
+  return hostname !== '' && port !== '' && `${pathname}${search}${hash}`.replace('/', '') === '';
 }
 
 /** Whether the client takes it: with a port, and nothing after it. */

@@ -20,6 +20,45 @@ export const sidecarLimits = {
   socketPathBytesMax: process.platform === 'linux' ? 107 : 103,
 } as const;
 
+/** Following the change stream on NATS. */
+export const natsSourceLimits = {
+  /** Of one request, ms: a server on two busy cores answers within 50 ms. */
+  requestMsMax: 1_000,
+  /** How long the relay may take while nothing is known yet, ms: whoever boots without one must not wait for it. */
+  joiningAskMsMax: 300,
+  /** Between two questions to the relay, ms; drawn between half of it and one and a half, so that a fleet does not ask together. */
+  askIntervalMs: 1_000,
+  /** A change that the relay knows of is told within milliseconds; after so long, ms, it is looked for in the stream. */
+  graceMs: 250,
+  /** Between two attempts to catch up, ms. */
+  catchUpBackoff: { baseMs: 100, maxMs: 1_000 },
+  /** The shortest of these, ms, however much is told meanwhile. */
+  catchUpPauseMsMin: 50,
+  /** A stream that was read for nothing is read again after so long, ms, unless something new was heard: it is 35 MB at 100,000 routes. */
+  rereadMs: 5_000,
+  /** Between two looks at what was read meanwhile, ms, and how often: 2 s, twice the interval of the relay's beacons. */
+  proofPauseMs: 50,
+  proofAttemptsMax: 40,
+  /** The same when no relay answers: long enough for what is on its way. */
+  unansweredProofAttemptsMax: 4,
+  /** After so many looks what was added to the stream is read too: 150 ms. */
+  rereadAttempts: 3,
+  /** Messages asked for at a time: at 350 B each 1.4 MB, far below the 64 MB that the server keeps for a slow reader. */
+  pullMessagesMax: 4_000,
+  /** The server stops sending for so long, ms: the reading has failed. */
+  pullSilenceMsMax: 2_000,
+  /** The server forgets a consumer that nobody reads, ns: 5 s. What a killed sidecar leaves behind is gone as soon. */
+  consumerIdleNs: 5_000_000_000,
+  /** Parts of one update that are kept until the last is here: a transaction of 10,000 writes of 1 KB is 10 MB. */
+  assemblyBytesMax: 32 * 1024 * 1024,
+  /** Updates that wait while the stream is read: 3 s at 1,000 changes/s of 1 KB are 3 MB. */
+  waitingBytesMax: 16 * 1024 * 1024,
+  /** Beacons that a reading remembers: at one a batch 200 ms and more. */
+  beaconsMax: 64,
+  /** Between two looks at the stream's head while all is well, ms: how much a gap costs to read is what came since. */
+  headIntervalMs: 30_000,
+} as const;
+
 /** The circuit breaker and the bulkhead around calls to the control plane. */
 export const controlPlaneGuard = {
   /** A call that takes longer has failed, ms. */

@@ -2,7 +2,7 @@ import { SettingError } from '../src/platform/environment.ts';
 import { ListenError } from '../src/platform/grpc/server.ts';
 import { createLogger } from '../src/platform/logger.ts';
 import { runProcess, stopReserveMs } from '../src/platform/process-lifecycle.ts';
-import { readSidecarConfig } from './config.ts';
+import { readSidecarConfig, sourceName } from './config.ts';
 import { startSidecar } from './sidecar.ts';
 
 await runProcess({
@@ -11,7 +11,8 @@ await runProcess({
     const config = readSidecarConfig(process.env);
     const logger = createLogger('sidecar', config.logLevel);
     const sidecar = await startSidecar(config, logger);
-    logger.info({ addresses: sidecar.addresses, source: config.source, scope: config.scope }, 'the sidecar serves');
+    const { scope, source } = config;
+    logger.info({ addresses: sidecar.addresses, source: sourceName(source), scope }, 'the sidecar serves');
     return { running: sidecar, stopMsMax: config.drainMs + stopReserveMs };
   },
 });

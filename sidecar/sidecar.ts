@@ -6,17 +6,20 @@ import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
 import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
 import type { Logger } from '../src/platform/logger.ts';
-import { systemRandom, type Random } from '../src/platform/random.ts';
+import { connectNats } from '../src/platform/nats/connect-nats.ts';
+import { newId, systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
-import type { SidecarConfig } from './config.ts';
+import { sourceKind, type SidecarConfig } from './config.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
+import type { ChangeSource } from './sync/change-source.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
+import { NatsSource } from './sync/nats-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
 
@@ -37,9 +40,8 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
   const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
-  const sourceClient = started.use(createClient({ address: config.source }));
   const controlPlane = started.use(createClient({ address: config.controlPlane }));
-  const source = new ControlPlaneSource(sourceClient, clock);
+  const source = openSource(config.source, { started, clock, random, logger });
   const subscriptions = started.use(
     new Subscriptions({
       scope: config.scope,
@@ -80,6 +82,17 @@ export async function startSidecar(
   for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** The source that a URL names, by its scheme. */
+function openSource(
+  url: string,
+  { started, clock, random, logger }: Surroundings & { started: AsyncDisposableStack; logger: Logger },
+): ChangeSource {
+  if (sourceKind(url) === 'grpc') return new ControlPlaneSource(started.use(createClient({ address: url })), clock);
+  const id = newId();
+  const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));
+  return new NatsSource({ link, consumerName: `sidecar_${id}`, clock, random, logger });
 }
 
 /**

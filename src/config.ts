@@ -26,6 +26,12 @@ export type ControlPlaneConfig = {
    * that are kept for 24 hours are rebuilt from them.
    */
   readonly changeRetentionDays: number;
+  /** `TM_NATS_URL`: where the change streams are published, `nats://user:password@host:4222`; not set: nowhere. */
+  readonly natsUrl: string | undefined;
+  /** `TM_TOMBSTONE_HOURS`: how long the streams keep what was deleted, 1 to 8,760; 24. Who sleeps longer takes everything anew. */
+  readonly tombstoneHours: number;
+  /** `TM_RECONCILE_MINUTES`: how often every stream is compared with Postgres, entry by entry, 1 to 1,440; 15. */
+  readonly reconcileMinutes: number;
   /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
   readonly drainMs: number;
   /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
@@ -51,9 +57,17 @@ export function readControlPlaneConfig(variables: NodeJS.ProcessEnv): ControlPla
     watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 20_000, min: 0, max: 1_000_000 }),
     watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
     changeRetentionDays: environment.integer('TM_CHANGE_RETENTION_DAYS', { fallback: 30, min: 1, max: 3_650 }),
+    natsUrl: natsUrlFrom(environment),
+    tombstoneHours: environment.integer('TM_TOMBSTONE_HOURS', { fallback: 24, min: 1, max: 8_760 }),
+    reconcileMinutes: environment.integer('TM_RECONCILE_MINUTES', { fallback: 15, min: 1, max: 1_440 }),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };
+}
+
+function natsUrlFrom(environment: Environment): string | undefined {
+  const value = environment.optional('TM_NATS_URL');
+  return value && environment.url('TM_NATS_URL', { value, protocols: ['nats'], example: 'nats://127.0.0.1:4222' });
 }
 
 function administratorTokenFrom(environment: Environment): string | undefined {

@@ -1,5 +1,8 @@
 import { Admission } from './app/admission.ts';
 import { HistoryRetention } from './app/history-retention.ts';
+import { Leadership } from './app/relay/leadership.ts';
+import { relayLimits } from './app/relay/limits.ts';
+import { Relay } from './app/relay/relay.ts';
 import { Replica } from './app/replica.ts';
 import { ReplicaResolver } from './app/replica-resolver.ts';
 import { ReplicaWatchSource } from './app/replica-watch-source.ts';
@@ -18,18 +21,22 @@ import { routeHandlers } from './inbound/grpc/route-service.ts';
 import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
 import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
 import { createWrite } from './inbound/grpc/write-call.ts';
+import { NatsChangeStream } from './outbound/nats/nats-change-stream.ts';
 import { Database } from './outbound/postgres/database.ts';
 import { migrate } from './outbound/postgres/migrate.ts';
 import { PostgresChangeHistory } from './outbound/postgres/postgres-change-history.ts';
 import { PostgresChangeRetention } from './outbound/postgres/postgres-change-retention.ts';
 import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
 import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
+import { PostgresRelayLease } from './outbound/postgres/postgres-relay-lease.ts';
+import { PostgresStreamRecords } from './outbound/postgres/postgres-stream-records.ts';
 import { systemClock as clock } from './platform/clock.ts';
 import { newId, systemRandom as random } from './platform/random.ts';
 import { createGrpcServer } from './platform/grpc/server.ts';
 import { bindService } from './platform/grpc/service.ts';
 import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
 import type { Logger } from './platform/logger.ts';
+import { connectNats } from './platform/nats/connect-nats.ts';
 import { afterSockets } from './platform/turns.ts';
 import { createRateLimits } from './platform/rate-limits.ts';
 import { resolverHandlers } from './serving/resolver-service.ts';
@@ -56,11 +63,14 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   );
   await applyMigrations(database, logger);
   const store = new PostgresConfigurationStore(database);
-  const signal = started.use(new PostgresChangeSignal({ replicaId: newId(), database, clock, random, logger }));
+  const replicaId = newId();
+  const signal = started.use(new PostgresChangeSignal({ replicaId, database, clock, random, logger }));
   const replica = started.use(new Replica({ store, signal, clock, logger }));
   await replica.start();
   const history = new PostgresChangeHistory({ database, clock });
-  started.use(startRetention(config, { database, logger }));
+  startRetention({ config, database, logger }, started);
+  if (config.natsUrl !== undefined)
+    startRelay({ config, natsUrl: config.natsUrl, replicaId, replica, store, database, logger }, started);
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
@@ -112,7 +122,57 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   return { address, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-const dayMs = 86_400_000;
+type RetentionParts = {
+  readonly config: ControlPlaneConfig;
+  readonly database: Database;
+  readonly logger: Logger;
+};
+
+/** Removes old changes now and then. */
+function startRetention({ config, database, logger }: RetentionParts, started: AsyncDisposableStack): void {
+  const keepMs = config.changeRetentionDays * dayMs;
+  const retention = new PostgresChangeRetention(database);
+  started.use(new HistoryRetention({ retention, keepMs, clock, random, logger })).start();
+}
+
+type RelayParts = {
+  readonly config: ControlPlaneConfig;
+  readonly natsUrl: string;
+  readonly replicaId: string;
+  readonly replica: Replica;
+  readonly store: PostgresConfigurationStore;
+  readonly database: Database;
+  readonly logger: Logger;
+};
+
+/** Publishes the changes on NATS, whenever that can be reached: the control plane serves without it. */
+function startRelay(parts: RelayParts, started: AsyncDisposableStack): void {
+  const { config, natsUrl, replicaId, replica, store, database, logger } = parts;
+  const { leaseTtlMs: ttlMs, leaseAnswerMsMax: answerMsMax } = relayLimits;
+  const lease = started.use(new PostgresRelayLease({ database, clock, ttlMs, answerMsMax }));
+  const leadership = started.use(new Leadership({ lease, holder: replicaId, clock, logger }));
+  const link = started.use(connectNats({ url: natsUrl, name: `control-plane ${replicaId}`, logger }));
+  const relay = started.use(
+    new Relay({
+      replica,
+      store,
+      stream: new NatsChangeStream(link),
+      leadership,
+      records: new PostgresStreamRecords(database),
+      newEpoch: newId,
+      tombstoneKeepMs: config.tombstoneHours * hourMs,
+      reconcileIntervalMs: config.reconcileMinutes * minuteMs,
+      clock,
+      random,
+      logger,
+    }),
+  );
+  relay.start();
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
 
 const servedServices = [
   'RouteService',
@@ -122,21 +182,6 @@ const servedServices = [
   'ChangeService',
   'WatchService',
 ].map((name) => `trafficmanager.v1.${name}`);
-
-function startRetention(
-  config: ControlPlaneConfig,
-  { database, logger }: { readonly database: Database; readonly logger: Logger },
-): HistoryRetention {
-  const retention = new HistoryRetention({
-    retention: new PostgresChangeRetention(database),
-    keepMs: config.changeRetentionDays * dayMs,
-    clock,
-    random,
-    logger,
-  });
-  retention.start();
-  return retention;
-}
 
 async function applyMigrations(database: Database, logger: Logger): Promise<void> {
   const client = await database.connectDedicated();

@@ -93,7 +93,7 @@ export async function startControlPlane(
     entry: join(configuration.projectDirectory, 'src', 'main.ts'),
     settings: {
       DATABASE_URL: stores.database.url,
-      ...(stores.broker === undefined ? {} : { NATS_URL: stores.broker.url }),
+      ...(stores.broker === undefined ? {} : { TM_NATS_URL: stores.broker.url }),
       TM_CONTROL_PLANE_ADDRESS: address,
     },
   });

@@ -1,12 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import { ChangeWindow } from '../../src/domain/change-window.ts';
-import type { Change, Position } from '../../src/domain/change.ts';
+import type { Change, ChangeSubject, Position } from '../../src/domain/change.ts';
+import { ConfigurationDigest } from '../../src/domain/configuration-digest.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { TenantView } from '../../src/domain/tenant-view.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { sidecarLimits } from '../limits.ts';
 import { changeGroup, createGroup, type Group } from './group.ts';
+import { moveDigest } from './move-digest.ts';
 
 /**
  * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes. What does not fit is
@@ -50,6 +52,8 @@ export type HeldSnapshot = {
   readonly position: Position;
   readonly routes: readonly Route[];
   readonly policies: readonly TrafficPolicy[];
+  /** The tenant itself, where the source knows it; a tenant that is not deleted otherwise. */
+  readonly tenant?: Tenant;
 };
 
 /** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
@@ -71,6 +75,8 @@ export class TenantMemory implements TenantView {
   #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.window);
   #tenant: Tenant | undefined;
   #complete = false;
+  /** Of what is held, while that is complete. */
+  #digest = new ConfigurationDigest();
 
   constructor(name: string, groups: LRUCache<string, Group>) {
     this.#name = name;
@@ -93,6 +99,14 @@ export class TenantMemory implements TenantView {
 
   get window(): ChangeWindow {
     return this.#window;
+  }
+
+  /** The digest of what would be held after these changes; undefined: unknown, because not everything is held. */
+  digestAfter(changes: readonly Change[]): string | undefined {
+    if (!this.#complete) return undefined;
+    const digest = this.#digest.copy();
+    moveDigest(digest, changes, (subject) => this.#etagOf(subject));
+    return digest.toString();
   }
 
   find(service: string, environment: string): Group | undefined {
@@ -122,11 +136,12 @@ export class TenantMemory implements TenantView {
   }
 
   /** Takes a whole snapshot in the place of everything held, in one step. */
-  replace({ position, routes, policies }: HeldSnapshot): void {
+  replace({ position, routes, policies, tenant }: HeldSnapshot): void {
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#tenant = {
+    this.#digest = digestOf(routes, policies);
+    this.#tenant = tenant ?? {
       tenant: this.#name,
       displayName: '',
       quotas: {},
@@ -153,6 +168,7 @@ export class TenantMemory implements TenantView {
     const fresh = changes.filter((change) => change.revision > this.position.revision);
     if (coalescedAfter === undefined) this.#window.append(fresh);
     else this.#window.appendCoalesced(fresh, position);
+    if (this.#complete) moveDigest(this.#digest, fresh, (subject) => this.#etagOf(subject));
     for (const change of fresh) this.#apply(change);
     this.#notify();
   }
@@ -185,6 +201,12 @@ export class TenantMemory implements TenantView {
     if (changed !== undefined && changed !== held) this.#put(key, changed);
   }
 
+  #etagOf(subject: Exclude<ChangeSubject, { kind: 'tenant' }>): string | undefined {
+    const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
+    const group = this.#groups.peek(this.#keyOf(service, environment));
+    return subject.kind === 'route' ? group?.routes.get(subject.after.key.version)?.etag : group?.policy?.etag;
+  }
+
   #put(key: string, group: Group): void {
     this.#keys.add(key);
     this.#groups.set(key, group);
@@ -199,4 +221,11 @@ export class TenantMemory implements TenantView {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function digestOf(routes: readonly Route[], policies: readonly TrafficPolicy[]): ConfigurationDigest {
+  const digest = new ConfigurationDigest();
+  for (const { key, etag } of routes) digest.add(`${key.service}/${key.environment}/${key.version}`, etag);
+  for (const { key, etag } of policies) digest.add(`${key.service}/${key.environment}`, etag);
+  return digest;
 }

@@ -1,5 +1,15 @@
-import type { Position } from '../../src/domain/change.ts';
+import type { Change, Position } from '../../src/domain/change.ts';
+import type { Tenant } from '../../src/domain/tenant.ts';
 import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
+
+/** What a follower holds at the moment, for sources that prove what they tell. */
+export interface HeldConfiguration {
+  /** Absent until there was a snapshot. */
+  readonly tenant: Tenant | undefined;
+  readonly position: Position;
+  /** The digest (as in StreamMeta) of what would be held after these changes; undefined: unknown, because not all fits in memory. */
+  digestAfter(changes: readonly Change[]): string | undefined;
+}
 
 /**
  * What a source tells its follower, in this order: a snapshot unless it resumes, then changes and confirmations. Throws when
@@ -7,12 +17,18 @@ import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
  * `stalenessMs`: how long before the call the source was certain of what it tells; undefined: it knows of more, which follows.
  */
 export type ChangeSink = {
+  readonly held: HeldConfiguration;
   /** The whole configuration, complete. */
   snapshot(snapshot: HeldSnapshot, stalenessMs: number | undefined): void;
   /** The next changes, always all that belongs together. May repeat what was told before. */
   changes(range: ChangeRange, stalenessMs: number | undefined): void;
   /** Nothing is missing up to this position. */
   confirmed(position: Position, stalenessMs: number | undefined): void;
+  /**
+   * The source goes on, but whoever could say how fresh its tidings are is out of reach: until it tells of something with a
+   * staleness again, what it tells is applied and proves nothing.
+   */
+  cutOff(reason: string): void;
 };
 
 /** Why a source stopped. */

@@ -10,6 +10,7 @@ import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** `grpc://`: follows a control plane's (or another sidecar's) Watch. */
 export class ControlPlaneSource implements ChangeSource {
@@ -22,7 +23,7 @@ export class ControlPlaneSource implements ChangeSource {
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
-    const silence = new SilenceWatch(this.#clock);
+    using silence = new SilenceWatch(this.#clock, sidecarLimits.silenceMsMax);
     const assembly = new Assembly(sink);
     try {
       const messages = this.#watch(
@@ -42,8 +43,6 @@ export class ControlPlaneSource implements ChangeSource {
       return { kind: 'disconnected', error: new Error('the source ended the stream') };
     } catch (error) {
       return silence.tooLong.aborted ? { kind: 'disconnected', error: silentFor(error) } : endOf(error);
-    } finally {
-      silence.end();
     }
   }
 }
@@ -57,40 +56,6 @@ function endOf(error: unknown): SourceEnd {
 
 function silentFor(cause: unknown): Error {
   return new Error(`the source was silent for more than ${sidecarLimits.silenceMsMax} ms`, { cause });
-}
-
-/** Finds a peer that is gone without a word (a half-open connection) by its silence. */
-class SilenceWatch {
-  readonly #clock: Clock;
-  readonly #tooLong = new AbortController();
-  readonly #ended = new AbortController();
-  #heardAtMs: number;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#heardAtMs = clock.monotonicMs();
-    void this.#run();
-  }
-
-  get tooLong(): AbortSignal {
-    return this.#tooLong.signal;
-  }
-
-  broken(): void {
-    this.#heardAtMs = this.#clock.monotonicMs();
-  }
-
-  end(): void {
-    this.#ended.abort();
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#ended.signal.aborted) {
-      const remainingMs = this.#heardAtMs + sidecarLimits.silenceMsMax - this.#clock.monotonicMs();
-      if (remainingMs <= 0) return this.#tooLong.abort();
-      await this.#clock.sleep(remainingMs, this.#ended.signal);
-    }
-  }
 }
 
 /**

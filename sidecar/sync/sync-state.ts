@@ -11,6 +11,8 @@ export type SyncState =
 
 export type SyncEvent =
   | { readonly kind: 'received' }
+  /** Something to hold, from a source that cannot say how fresh it is. */
+  | { readonly kind: 'received_unproven'; readonly reason: string }
   | { readonly kind: 'disconnected'; readonly reason: string }
   | { readonly kind: 'tenant_not_found'; readonly atMs: number };
 
@@ -19,6 +21,8 @@ export function nextSyncState(state: SyncState, event: SyncEvent): SyncState {
   switch (event.kind) {
     case 'received':
       return { kind: 'live' };
+    case 'received_unproven':
+      return { kind: 'stale', reason: event.reason };
     case 'disconnected':
       return state.kind === 'live' || state.kind === 'stale'
         ? { kind: 'stale', reason: event.reason }

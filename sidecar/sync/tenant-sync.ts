@@ -79,12 +79,21 @@ export class TenantSync implements AsyncDisposable {
   }
 
   #sink(heard: () => void): ChangeSink {
+    let cutOff: string | undefined;
     const received = (stalenessMs: number | undefined): void => {
       heard();
-      if (stalenessMs !== undefined) this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
-      this.#transition({ kind: 'received' });
+      if (stalenessMs !== undefined) {
+        cutOff = undefined;
+        this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
+      }
+      this.#transition(cutOff === undefined ? { kind: 'received' } : { kind: 'received_unproven', reason: cutOff });
     };
     return {
+      held: this.memory,
+      cutOff: (reason) => {
+        cutOff = reason;
+        this.#transition({ kind: 'disconnected', reason });
+      },
       snapshot: (snapshot, stalenessMs) => {
         this.memory.replace(snapshot);
         this.#mustStartOver = false;

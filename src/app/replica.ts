@@ -18,6 +18,7 @@ export type ReplicaOptions = {
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #tenants = new Map<string, TenantReplica>();
+  readonly #adoptionListeners = new Set<(tenant: TenantReplica) => void>();
   readonly #stopped = new AbortController();
   #polling: Promise<void> | undefined;
   #cutOff = false;
@@ -71,8 +72,20 @@ export class Replica {
     if (replica === undefined) {
       replica = new TenantReplica(tenant, this.#options.store, () => this.#options.clock.monotonicMs());
       this.#tenants.set(tenant, replica);
+      for (const listener of this.#adoptionListeners) listener(replica);
     }
     return replica;
+  }
+
+  /** Every tenant that has a place in memory; some may have no changes yet. */
+  tenants(): IterableIterator<TenantReplica> {
+    return this.#tenants.values();
+  }
+
+  /** Calls with each tenant that gets its place in memory from now on. */
+  onAdopted(listener: (tenant: TenantReplica) => void): Disposable {
+    this.#adoptionListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#adoptionListeners.delete(listener) };
   }
 
   async #poll(): Promise<void> {

@@ -1,8 +1,9 @@
 import type { Change } from './change.ts';
+import { ConfigurationDigest } from './configuration-digest.ts';
 import { noRoutes, recount, type RouteCounts } from './route-counts.ts';
 import type { Route } from './route.ts';
 import type { Tenant } from './tenant.ts';
-import type { TrafficPolicy } from './traffic-policy.ts';
+import type { TrafficPolicy, TrafficPolicyKey } from './traffic-policy.ts';
 
 /** One service in one environment: what a lookup without a version chooses from. Deleted routes are kept: they can come back. */
 export type ServiceEnvironment = {
@@ -30,6 +31,8 @@ type MutableServiceEnvironment = { policy: TrafficPolicy | undefined; routes: Ma
 export class TenantState implements WritableView {
   tenant: Tenant | undefined;
   routeCounts: RouteCounts = noRoutes;
+  /** Of what is not deleted. */
+  readonly digest = new ConfigurationDigest();
   readonly #services = new Map<string, Map<string, MutableServiceEnvironment>>();
 
   find(service: string, environment: string): ServiceEnvironment | undefined {
@@ -49,12 +52,17 @@ export class TenantState implements WritableView {
 
   putRoute(route: Route): void {
     const { routes } = this.#at(route.key.service, route.key.environment);
-    this.routeCounts = recount(this.routeCounts, routes.get(route.key.version), route);
-    routes.set(route.key.version, route);
+    const { service, environment, version } = route.key;
+    const before = routes.get(version);
+    this.routeCounts = recount(this.routeCounts, before, route);
+    const name = `${service}/${environment}/${version}`;
+    if (before !== undefined && before.lifecycle.state !== 'DELETED') this.digest.remove(name, before.etag);
+    if (route.lifecycle.state !== 'DELETED') this.digest.add(name, route.etag);
+    routes.set(version, route);
   }
 
   putPolicy(policy: TrafficPolicy): void {
-    this.#at(policy.key.service, policy.key.environment).policy = policy;
+    this.#setPolicy(policy.key, policy);
   }
 
   /** Applies the next change; its revision becomes the tenant's. */
@@ -64,13 +72,21 @@ export class TenantState implements WritableView {
         this.putRoute(subject.after);
         break;
       case 'traffic_policy':
-        this.#at(subject.key.service, subject.key.environment).policy = subject.after;
+        this.#setPolicy(subject.key, subject.after);
         break;
       case 'tenant':
         this.tenant = subject.after;
         break;
     }
     if (this.tenant !== undefined) this.tenant = { ...this.tenant, revision };
+  }
+
+  #setPolicy({ service, environment }: TrafficPolicyKey, policy: TrafficPolicy | undefined): void {
+    const group = this.#at(service, environment);
+    const name = `${service}/${environment}`;
+    if (group.policy !== undefined) this.digest.remove(name, group.policy.etag);
+    if (policy !== undefined) this.digest.add(name, policy.etag);
+    group.policy = policy;
   }
 
   #at(service: string, environment: string): MutableServiceEnvironment {

@@ -52,6 +52,7 @@ export const layers: readonly Layer[] = [
       '@grpc/reflection',
       'grpc-health-check',
       'lru-cache',
+      'nats',
       'pino',
       'rate-limiter-flexible',
     ],

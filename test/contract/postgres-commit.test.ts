@@ -41,7 +41,7 @@ describe('the Postgres store', () => {
     const replies = [{ requestId: 'r', fingerprint: 'f', revision: 6, outcomes: [] }];
     const before = await readEveryRow(client);
     expect(Object.keys(before)).toEqual(
-      expect.arrayContaining(['changes', 'outbox', 'request_replies', 'routes', 'tenants', 'traffic_policies']),
+      expect.arrayContaining(['changes', 'request_replies', 'routes', 'tenants', 'traffic_policies']),
     );
     const expected = { ...history.position, commitId: 'somebody-else' };
     expect(await store.commit({ tenant, expected, changes, replies })).toEqual({ kind: 'conflict' });
@@ -62,12 +62,6 @@ describe('the Postgres store', () => {
     const commit = store.commit({ tenant, expected: history.position, changes, replies: [] });
     await expect(commit).rejects.toMatchObject({ name: 'DomainError', reason: 'INTERNAL' });
     expect(await readEveryRow(client)).toEqual(before);
-  });
-
-  test('every change leaves its revision in the outbox, in the same commit', async () => {
-    const { tenant, changes } = await tenantWithRoute('outbox');
-    const { rows } = await client.query('SELECT revision FROM outbox WHERE tenant = $1 ORDER BY revision', [tenant]);
-    expect(rows).toEqual(changes.map(({ revision }) => ({ revision })));
   });
 
   test.for(['UPDATE changes SET actor = actor', 'DELETE FROM changes', 'TRUNCATE changes'])(

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,6 +14,11 @@ export interface ProvidedNats {
   readonly binary: string;
   /** Starts one with JetStream, on loopback, with a directory of its own: about 50 ms. */
   start(): Promise<TestNats>;
+}
+
+/** The streams of a server as they once were. */
+export interface StoreCopy {
+  readonly path: string;
 }
 
 /** A NATS server of a test's own, to be broken: its address and its streams stay the same whatever is done to it. */
@@ -31,6 +36,10 @@ export interface TestNats extends AsyncDisposable {
   start(): Promise<void>;
   /** Removes every stream; only while it is stopped. */
   wipe(): Promise<void>;
+  /** Copies every stream as it is; only while it is stopped. */
+  copyStore(): Promise<StoreCopy>;
+  /** Puts a copy in the place of every stream; only while it is stopped. */
+  restoreStore(copy: StoreCopy): Promise<void>;
   /** SIGSTOP: connections stay open and nobody answers. */
   freeze(): void;
   /** SIGCONT. */
@@ -52,6 +61,7 @@ async function startTestNats(binary: string): Promise<TestNats> {
   const launch = { binary, directory: join(scratch.path, 'nats') };
   let server: NatsServer = await startNats(launch);
   const { url, port } = server;
+  const store = join(launch.directory, 'store');
   stack.defer(async () => await server.stop());
   const owned = stack.move();
   return {
@@ -68,7 +78,16 @@ async function startTestNats(binary: string): Promise<TestNats> {
     start: async () => {
       server = await startNats({ ...launch, port });
     },
-    wipe: async () => await rm(join(launch.directory, 'store'), { recursive: true, force: true }),
+    wipe: async () => await rm(store, { recursive: true, force: true }),
+    copyStore: async () => {
+      const path = await mkdtemp(join(scratch.path, 'copy-'));
+      await cp(store, path, { recursive: true });
+      return { path };
+    },
+    restoreStore: async ({ path }) => {
+      await rm(store, { recursive: true, force: true });
+      await cp(path, store, { recursive: true });
+    },
     freeze: () => {
       process.kill(server.pid, 'SIGSTOP');
     },

@@ -43,8 +43,6 @@ WITH wanted AS (
   INSERT INTO changes (tenant, revision, commit_revision, commit_id, commit_time, action, actor, correlation_id, kind, service, environment, version, before, after)
   SELECT tenant, c.revision, c.commit_revision, c.commit_id, head.commit_time, c.action, c.actor, c.correlation_id, c.kind, c.service, c.environment, c.version, c.before, c.after
   FROM head JOIN change c USING (tenant)
-), unpublished AS (
-  INSERT INTO outbox (tenant, revision) SELECT tenant, c.revision FROM head JOIN change c USING (tenant)
 ), put_routes AS (
   INSERT INTO routes (tenant, service, environment, version, state, deleted_from, endpoints, labels, revision, etag, create_time, update_time, updated_by)
   SELECT tenant, c.service, c.environment, c.version, c.after->>'state', c.after->>'deleted_from', c.after->'endpoints', c.after->'labels', c.revision,

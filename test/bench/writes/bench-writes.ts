@@ -14,7 +14,7 @@ const connections = 16;
 type Figures = { readonly perSecond: number; readonly p50Ms: number; readonly p99Ms: number };
 
 /**
- * Writes through the API at 16 callers, against one statement that writes the same rows (tenant, route, change, outbox) driven
+ * Writes through the API at 16 callers, against one statement that writes the same rows (tenant, route, change) driven
  * raw by `pg` on 16 connections; Postgres flushes to disk in both. Each caller updates a route of its own, again and again.
  */
 export async function benchWrites({ rounds, seconds }: BenchOptions): Promise<void> {

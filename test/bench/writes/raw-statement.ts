@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 
-/** One statement that does what a mutation must: revision, route, change, outbox. No checks, no replies: the least there is. */
+/** One statement that does what a mutation must: revision, route, change. No checks, no replies: the least there is. */
 const text = `
 WITH head AS (
   UPDATE tenants SET revision = revision + 1, head_commit_id = $2, head_commit_time = clock_timestamp() WHERE tenant = $1 RETURNING revision, head_commit_time
@@ -11,8 +11,6 @@ WITH head AS (
 ), log AS (
   INSERT INTO changes (tenant, revision, commit_revision, commit_id, commit_time, action, actor, correlation_id, kind, service, environment, version, before, after)
   SELECT $1, head.revision, head.revision, $2, head.head_commit_time, 'UPDATED', 'bench', $2, 'route', $3, 'production', 'v1', $5::jsonb, $5::jsonb FROM head
-), unpublished AS (
-  INSERT INTO outbox (tenant, revision) SELECT $1, revision FROM head
 )
 SELECT revision FROM head`;
 

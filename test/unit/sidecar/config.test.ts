@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readSidecarConfig } from '../../../sidecar/config.ts';
+import { readSidecarConfig, sourceKind, sourceName } from '../../../sidecar/config.ts';
 import { SettingError } from '../../../src/platform/environment.ts';
 
 const defaults = {
@@ -54,6 +54,13 @@ test('lookups go to the control plane of the source unless another is named', ()
   expect(readSidecarConfig({ TM_SIDECAR_SOURCE: 'grpc://[::1]:7000' }).controlPlane).toBe('[::1]:7000');
 });
 
+test('a change stream is a source too; its password is not shown, and lookups go to this machine unless a control plane is named', () => {
+  const source = 'nats://sidecar:secret@nats.example:4222';
+  expect(readSidecarConfig({ TM_SIDECAR_SOURCE: source })).toMatchObject({ source, controlPlane: '127.0.0.1:7400' });
+  expect([sourceKind(source), sourceName(source)]).toEqual(['nats', 'nats://nats.example:4222']);
+  expect([sourceKind('grpc://a:1'), sourceName('grpc://a:1')]).toEqual(['grpc', 'grpc://a:1']);
+});
+
 test('a star allows other tenants besides', () => {
   expect(readSidecarConfig({ TM_SIDECAR_TENANTS: 'acme,*' }).scope).toEqual({ tenants: ['acme'], onDemand: true });
   expect(readSidecarConfig({ TM_SIDECAR_TENANTS: '*' }).scope).toEqual({ tenants: [], onDemand: true });
@@ -70,7 +77,8 @@ describe('what cannot be used is refused in one line that names the variable', (
     ['TM_SIDECAR_ADDRESS', '127.0.0.1:70000'],
     ['TM_SIDECAR_ADDRESS', 'off'],
     ['TM_SIDECAR_SOCKET', `/run/${'x'.repeat(120)}.sock`],
-    ['TM_SIDECAR_SOURCE', 'nats://127.0.0.1:4222'],
+    ['TM_SIDECAR_SOURCE', 'nats://user:password@127.0.0.1'],
+    ['TM_SIDECAR_SOURCE', 'nats://127.0.0.1:4222/stream'],
     ['TM_SIDECAR_SOURCE', 'http://127.0.0.1:7400'],
     ['TM_SIDECAR_SOURCE', '127.0.0.1:7400'],
     ['TM_SIDECAR_SOURCE', 'grpc://127.0.0.1'],

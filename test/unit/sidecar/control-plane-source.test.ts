@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
-import type { ChangeRange, HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory, type ChangeRange, type HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
@@ -47,6 +47,8 @@ function start() {
   const changes: ChangeRange[] = [];
   let confirmations = 0;
   const sink: ChangeSink = {
+    held: new SnapshotMemory({ bytesMax: 1 }).tenant('acme'),
+    cutOff: () => {},
     snapshot: (snapshot) => void snapshots.push(snapshot),
     changes: (each) => void changes.push(each),
     confirmed: () => void (confirmations += 1),
@@ -58,6 +60,7 @@ changeSourceContract('the Watch of a control plane', () => {
   const scripted = new ScriptedWatch();
   return {
     source: new ControlPlaneSource(scripted, new FakeClock()),
+    provesChanges: true,
     play: async (count) => {
       const stream = await scripted.stream(count);
       const fail = (code: 'UNAVAILABLE' | 'OUT_OF_RANGE' | 'NOT_FOUND', reason: string): void =>
@@ -78,6 +81,7 @@ changeSourceContract('the scripted fake', () => {
   const source = new SidecarScriptedSource();
   return {
     source,
+    provesChanges: true,
     play: async (count) => {
       const following = await source.following(count);
       return {
