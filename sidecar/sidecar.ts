@@ -8,11 +8,13 @@ import { addHealth, addReflection, type Health } from '../src/platform/grpc/stan
 import type { Logger } from '../src/platform/logger.ts';
 import { systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
+import { resolverInstants } from '../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import type { SidecarConfig } from './config.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
+import { MemoryAnswers } from './lookup/memory-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
@@ -55,7 +57,7 @@ export async function startSidecar(
   const resolver = bindService(
     ResolverServiceService,
     resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
-    options,
+    { ...options, instants: resolverInstants(new MemoryAnswers({ subscriptions, random })) },
   );
   const watch = bindService(
     WatchServiceService,
