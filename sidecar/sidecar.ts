@@ -4,7 +4,8 @@ import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.
 import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
-import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
+import { addHealth, type Health } from '../src/platform/grpc/health.ts';
+import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
 import { systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
@@ -74,7 +75,11 @@ export async function startSidecar(
   );
   for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
   addReflection(grpc.server);
-  const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
+  const health = addHealth(
+    grpc.server,
+    ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService'],
+    grpc.draining,
+  );
   announceReadiness(subscriptions, health, grpc.draining);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
@@ -98,10 +103,7 @@ function announceReadiness(subscriptions: Subscriptions, health: Health, drainin
     listening.dispose();
     health.set(true);
   };
-  draining.addEventListener('abort', () => {
-    listening.dispose();
-    health.set(false);
-  });
+  draining.addEventListener('abort', () => listening.dispose());
   for (const sync of waiting) listening.use(sync.subscribe(look));
   look();
 }

@@ -1,5 +1,5 @@
 import type { Position } from '../../src/domain/change.ts';
-import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot, SnapshotPart } from '../snapshot/snapshot-memory.ts';
 
 /**
  * What a source tells its follower, in this order: a snapshot unless it resumes, then changes and confirmations. Throws when
@@ -7,7 +7,9 @@ import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
  * `stalenessMs`: how long before the call the source was certain of what it tells; undefined: it knows of more, which follows.
  */
 export type ChangeSink = {
-  /** The whole configuration, complete. */
+  /** A part of a snapshot, in the order of its arrival: it counts with {@link snapshot}, and is forgotten when that does not come. */
+  part(part: SnapshotPart): void;
+  /** The whole configuration, complete: what was told in parts, and this. */
   snapshot(snapshot: HeldSnapshot, stalenessMs: number | undefined): void;
   /** The next changes, always all that belongs together. May repeat what was told before. */
   changes(range: ChangeRange, stalenessMs: number | undefined): void;

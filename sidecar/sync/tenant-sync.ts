@@ -58,6 +58,7 @@ export class TenantSync implements AsyncDisposable {
       });
       const after = this.#resumePoint();
       const end = await source.follow(tenant, after, sink, this.#stopped.signal);
+      this.memory.unstage();
       if (this.#stopped.signal.aborted) return;
       if (heard) failures = 0;
       if (failures === 0)
@@ -85,6 +86,7 @@ export class TenantSync implements AsyncDisposable {
       this.#transition({ kind: 'received' });
     };
     return {
+      part: (part) => this.memory.stage(part),
       snapshot: (snapshot, stalenessMs) => {
         this.memory.replace(snapshot);
         this.#mustStartOver = false;

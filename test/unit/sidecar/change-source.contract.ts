@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ChangeRange } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { ChangeSink, ChangeSource } from '../../../sidecar/sync/change-source.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
+import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
 import { coalescedRangeOf, rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 
 /** A source that a test can make tell things. */
@@ -22,10 +23,11 @@ export type SourceUnderTest = {
 function recordingSink(): { sink: ChangeSink; told: string[] } {
   const told: string[] = [];
   const sink: ChangeSink = {
-    snapshot: ({ position, routes, policies }, stalenessMs) =>
-      void told.push(
+    ...wholeSnapshots(({ position, routes, policies }, stalenessMs) =>
+      told.push(
         `snapshot ${position.revision} ${position.commitId}: ${routes.length} ${policies.length}, ${stalenessMs}`,
       ),
+    ),
     changes: ({ changes, position, coalescedAfter }, stalenessMs) =>
       void told.push(
         `changes ${changes.map(({ revision }) => revision).join()} to ${position.revision} ${position.commitId}${

@@ -10,6 +10,7 @@ import { changeToWire } from '../../../src/wire/change-wire.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
 import { createRoute, exampleKey, setDefaultVersion } from '../../fakes/example-configuration.ts';
+import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
@@ -47,7 +48,7 @@ function start() {
   const changes: ChangeRange[] = [];
   let confirmations = 0;
   const sink: ChangeSink = {
-    snapshot: (snapshot) => void snapshots.push(snapshot),
+    ...wholeSnapshots((snapshot) => snapshots.push(snapshot)),
     changes: (each) => void changes.push(each),
     confirmed: () => void (confirmations += 1),
   };
