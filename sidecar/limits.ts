@@ -2,6 +2,11 @@
 export const sidecarLimits = {
   /** What a tenant's window keeps for the watchers of this sidecar: at 1.6 KB a change 1.6 MB a busy tenant. */
   window: { changesMax: 1_000, bytesMax: 4 * 1024 * 1024 },
+  /**
+   * Groups (a service in an environment) of all tenants, at most; fewer where fewer of the lightest fill the bytes: 144,632 in 64 MiB.
+   * lru-cache sets 24 bytes aside for each: 24 MB.
+   */
+  groupsMax: 1_000_000,
   /** Tenants followed on demand: one stream each. */
   onDemandTenantsMax: 1_000,
   /** Longest silence asked of the source, ms. */

@@ -4,16 +4,19 @@ import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.
 import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
-import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
+import { addHealth, type Health } from '../src/platform/grpc/health.ts';
+import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
 import { connectNats } from '../src/platform/nats/connect-nats.ts';
 import { newId, systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
+import { resolverInstants } from '../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import { sourceKind, type SidecarConfig } from './config.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
+import { MemoryAnswers } from './lookup/memory-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
@@ -57,7 +60,7 @@ export async function startSidecar(
   const resolver = bindService(
     ResolverServiceService,
     resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
-    options,
+    { ...options, instants: resolverInstants(new MemoryAnswers({ subscriptions, random })) },
   );
   const watch = bindService(
     WatchServiceService,
@@ -74,7 +77,11 @@ export async function startSidecar(
   );
   for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
   addReflection(grpc.server);
-  const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
+  const health = addHealth(
+    grpc.server,
+    ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService'],
+    grpc.draining,
+  );
   announceReadiness(subscriptions, health, grpc.draining);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
@@ -109,10 +116,7 @@ function announceReadiness(subscriptions: Subscriptions, health: Health, drainin
     listening.dispose();
     health.set(true);
   };
-  draining.addEventListener('abort', () => {
-    listening.dispose();
-    health.set(false);
-  });
+  draining.addEventListener('abort', () => listening.dispose());
   for (const sync of waiting) listening.use(sync.subscribe(look));
   look();
 }

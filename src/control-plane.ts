@@ -34,7 +34,8 @@ import { systemClock as clock } from './platform/clock.ts';
 import { newId, systemRandom as random } from './platform/random.ts';
 import { createGrpcServer } from './platform/grpc/server.ts';
 import { bindService } from './platform/grpc/service.ts';
-import { addHealth, addReflection } from './platform/grpc/standard-services.ts';
+import { addHealth } from './platform/grpc/health.ts';
+import { addReflection } from './platform/grpc/add-reflection.ts';
 import type { Logger } from './platform/logger.ts';
 import { connectNats } from './platform/nats/connect-nats.ts';
 import { afterSockets } from './platform/turns.ts';
@@ -114,8 +115,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     grpc.server.addService(definition, implementation);
   }
   addReflection(grpc.server);
-  const health = addHealth(grpc.server, servedServices);
-  grpc.draining.addEventListener('abort', () => health.set(false));
+  const health = addHealth(grpc.server, servedServices, grpc.draining);
   const address = await grpc.listen(config.address);
   health.set(true);
   const stack = started.move();

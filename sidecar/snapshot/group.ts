@@ -2,65 +2,176 @@ import type { Change } from '../../src/domain/change.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { ServiceEnvironment } from '../../src/domain/tenant-view.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
-import { bytesOfPolicy } from './policy-bytes.ts';
-
-/** One service in one environment as held in memory: replaced, never changed, so that a reader keeps one moment. */
-export type Group = ServiceEnvironment & {
-  /** The revision that it is known at: older changes are in it already. */
-  readonly asOf: number;
-  /** About how much memory it takes. */
-  readonly bytes: number;
-};
+import { decodeAnswer, encodePolicyAnswer, encodeRouteAnswer } from '../../src/wire/resolve-wire.ts';
+import {
+  blockBytes,
+  encodeBlock,
+  policyIn,
+  routeAt,
+  routesIn,
+  seekRoute,
+  spanOf,
+  type BlockRoute,
+  type Span,
+} from './group-block.ts';
+import { HeldPolicy } from './held-policy.ts';
+import { slotBytesOf, type Place, type Slabs } from './slabs.ts';
 
 /**
- * What the objects around the texts cost, bytes, rounded up from heaps measured with 300 to 20,000 routes. Texts count
- * twice: as strings, and in the answer that is encoded once and kept.
+ * What a group costs besides its block, bytes: the group itself, its key, its entry in the LRU and in its tenant's index. Rounded up
+ * from heaps measured with 100 to 100,000 groups.
  */
-const groupBytes = 300;
-const routeBytes = 700;
-const endpointBytes = 250;
-const labelBytes = 32;
-const textFactor = 2;
+const groupBytes = 400;
+/** No group is lighter. */
+export const groupBytesMin = groupBytes + slotBytesOf(0);
 
-/** Routes are replaced, never changed, so each is weighed once: a change of one must not cost a walk over its siblings' labels. */
-const weighed = new WeakMap<Route, number>();
+/**
+ * One service in one environment as held in memory: the policy and every route, encoded as they stand in answers, in one block
+ * of bytes. It is replaced, never changed; but once it has been replaced in memory its block is given to others, so whoever
+ * reads it does that at once. `routes` and `policy` are decoded each time: lookups use {@link seek} instead.
+ */
+export class Group implements ServiceEnvironment {
+  /** The revision that it is known at: older changes are in it already. A snapshot tells it with its last part. */
+  asOf: number;
+  /** About how much memory it takes. */
+  readonly bytes: number;
+  readonly #policy: HeldPolicy | undefined;
+  #block: Buffer;
+  #start = 0;
+  #place: Place | undefined;
+
+  constructor(block: Buffer, policy: HeldPolicy | undefined, asOf: number) {
+    this.#block = block;
+    this.#policy = policy;
+    this.asOf = asOf;
+    this.bytes = groupBytes + slotBytesOf(block.length) + (policy?.bytes ?? 0);
+  }
+
+  get policy(): TrafficPolicy | undefined {
+    return this.#policy?.in(this.#block, this.#start);
+  }
+
+  get routes(): ReadonlyMap<string, Route> {
+    const routes = new Map<string, Route>();
+    for (const { version, answer } of this.blockRoutes()) {
+      const { route } = decodeAnswer(answer.buffer.subarray(answer.start, answer.end));
+      if (route === undefined) throw new Error(`the block of ${version} holds no route`);
+      routes.set(version, route);
+    }
+    return routes;
+  }
+
+  /** Routes as they stand in the block. */
+  blockRoutes(): IterableIterator<BlockRoute> {
+    return routesIn(this.#block, this.#start);
+  }
+
+  /** The route of a version, as it stands in the block. */
+  blockRoute(version: string): BlockRoute | undefined {
+    const head = this.seek(version);
+    return head < 0 ? undefined : routeAt(this.#block, head);
+  }
+
+  /** Where a version's route is in {@link block}; -1: there is none. */
+  seek(version: string): number {
+    return seekRoute(this.#block, this.#start, version);
+  }
+
+  /** What the places that {@link seek} finds are in. */
+  get block(): Buffer {
+    return this.#block;
+  }
+
+  /** The policy as it stands in answers. */
+  get policyAnswer(): Span | undefined {
+    return this.#policy === undefined ? undefined : policyIn(this.#block, this.#start);
+  }
+
+  get heldPolicy(): HeldPolicy | undefined {
+    return this.#policy;
+  }
+
+  /** The group as bytes, for the disk. */
+  get content(): Buffer {
+    return this.#block.subarray(this.#start, this.#start + blockBytes(this.#block, this.#start));
+  }
+
+  /** Moves its block into slabs, where it stays until it is released. */
+  settle(slabs: Slabs): void {
+    this.#place = slabs.store(this.#block);
+    this.#block = this.#place.slab.buffer;
+    this.#start = this.#place.start;
+  }
+
+  /** Gives its block back: whoever still reads it throws, because its bytes are another group's from now on. */
+  release(slabs: Slabs): void {
+    if (this.#place === undefined) return;
+    slabs.release(this.#place);
+    this.#place = undefined;
+    this.#block = noBlock;
+    this.#start = 0;
+  }
+}
+
+const noBlock = Buffer.alloc(0);
 
 /** Builds a group. Deleted routes are left out: here a route is either in it or not. */
 export function createGroup(routes: Iterable<Route>, policy: TrafficPolicy | undefined, asOf: number): Group {
-  const byVersion = new Map<string, Route>();
-  let bytes = groupBytes + (policy === undefined ? 0 : bytesOfPolicy(policy));
-  for (const route of routes) {
-    byVersion.set(route.key.version, route);
-    bytes += bytesOf(route);
-  }
-  return { routes: byVersion, policy, asOf, bytes };
+  const inBlock = Array.from(routes).flatMap((route) => toBlockRoute(route) ?? []);
+  const block = encodeBlock({ policy: policy && spanOf(encodePolicyAnswer(policy)), routes: inBlock });
+  return new Group(block, policy && new HeldPolicy(policy), asOf);
 }
 
-function bytesOf(route: Route): number {
-  let bytes = weighed.get(route);
-  if (bytes === undefined) {
-    bytes = routeBytes + bytesOfLabels(route.labels);
-    for (const { url, zone, labels } of route.endpoints) {
-      bytes += endpointBytes + textFactor * (url.length + zone.length) + bytesOfLabels(labels);
-    }
-    weighed.set(route, bytes);
-  }
-  return bytes;
+/** A group from its bytes on disk. */
+export function groupFromContent(content: Buffer, asOf: number): Group {
+  const span = policyIn(content, 0);
+  const policy = span && decodeAnswer(content.subarray(span.start, span.end)).policy;
+  return new Group(content, policy && new HeldPolicy(policy), asOf);
 }
 
-function bytesOfLabels(labels: Readonly<Record<string, string>>): number {
-  let bytes = 0;
-  for (const [key, value] of Object.entries(labels)) bytes += labelBytes + textFactor * (key.length + value.length);
-  return bytes;
+/** The group with more in it. */
+export function addToGroup(
+  group: Group | undefined,
+  { routes, policy, asOf }: { routes: readonly Route[]; policy: TrafficPolicy | undefined; asOf: number },
+): Group {
+  if (group === undefined) return createGroup(routes, policy, asOf);
+  const added = routes.flatMap((route) => toBlockRoute(route) ?? []);
+  const versions = new Set(routes.map(({ key }) => key.version));
+  const kept = Array.from(group.blockRoutes()).filter(({ version }) => !versions.has(version));
+  return rebuilt(group, [...kept, ...added], { asOf, policy });
 }
 
 /** The group after a change of a route or a policy in it. An older change than the group knows leaves it as it is. */
 export function changeGroup(group: Group | undefined, change: Change): Group | undefined {
   const { subject, revision } = change;
   if (subject.kind === 'tenant' || (group !== undefined && revision <= group.asOf)) return group;
-  const routes = new Map(group?.routes);
-  if (subject.kind === 'traffic_policy') return createGroup(routes.values(), subject.after, revision);
-  if (subject.after.lifecycle.state === 'DELETED') routes.delete(subject.after.key.version);
-  else routes.set(subject.after.key.version, subject.after);
-  return createGroup(routes.values(), group?.policy, revision);
+  if (subject.kind === 'traffic_policy') {
+    const routes = group?.blockRoutes() ?? [];
+    const policy = subject.after && spanOf(encodePolicyAnswer(subject.after));
+    return new Group(encodeBlock({ policy, routes }), subject.after && new HeldPolicy(subject.after), revision);
+  }
+  const { version } = subject.after.key;
+  const routes = Array.from(group?.blockRoutes() ?? []).filter((route) => route.version !== version);
+  const after = toBlockRoute(subject.after);
+  if (after !== undefined) routes.push(after);
+  if (group === undefined) return new Group(encodeBlock({ policy: undefined, routes }), undefined, revision);
+  return rebuilt(group, routes, { asOf: revision, policy: undefined });
+}
+
+/** With other routes, and another policy if one is given. The policy that stays keeps what was made of it: its regexes. */
+function rebuilt(
+  group: Group,
+  routes: readonly BlockRoute[],
+  { asOf, policy }: { asOf: number; policy: TrafficPolicy | undefined },
+): Group {
+  const span = policy === undefined ? group.policyAnswer : spanOf(encodePolicyAnswer(policy));
+  const held = policy === undefined ? group.heldPolicy : new HeldPolicy(policy);
+  return new Group(encodeBlock({ policy: span, routes }), held, asOf);
+}
+
+/** Undefined: it is deleted. */
+function toBlockRoute(route: Route): BlockRoute | undefined {
+  const { state } = route.lifecycle;
+  if (state === 'DELETED') return undefined;
+  return { version: route.key.version, lifecycle: { state }, answer: spanOf(encodeRouteAnswer(route)) };
 }

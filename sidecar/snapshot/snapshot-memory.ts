@@ -7,31 +7,53 @@ import type { TenantView } from '../../src/domain/tenant-view.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { sidecarLimits } from '../limits.ts';
-import { changeGroup, createGroup, type Group } from './group.ts';
+import { addToGroup, changeGroup, groupBytesMin, type Group } from './group.ts';
 import { moveDigest } from './move-digest.ts';
+import { Slabs } from './slabs.ts';
+
+export type SnapshotMemoryOptions = {
+  readonly bytesMax: number;
+  /** The services that are subscribed to; undefined: all. Of any other, nothing that is not here is known. */
+  readonly services?: ReadonlySet<string> | undefined;
+};
+
+/** Where groups are kept: their entries in one LRU, their bytes in slabs. */
+type Shelf = { readonly groups: LRUCache<string, Group>; readonly slabs: Slabs };
 
 /**
- * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes. What does not fit is
- * dropped, the least recently asked for first, and is then *unknown*, not *absent*: {@link TenantMemory.isComplete}.
+ * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes and entries. What does not
+ * fit is dropped, the least recently asked for first, and is then *unknown*, not *absent*: {@link TenantMemory.isComplete}.
  */
 export class SnapshotMemory {
-  readonly #groups: LRUCache<string, Group>;
+  readonly #shelf: Shelf;
   readonly #tenants = new Map<string, TenantMemory>();
+  readonly #services: ReadonlySet<string> | undefined;
+  #evictions = 0;
 
-  constructor({ bytesMax }: { bytesMax: number }) {
-    this.#groups = new LRUCache({
+  constructor({ bytesMax, services }: SnapshotMemoryOptions) {
+    const slabs = new Slabs();
+    const groups = new LRUCache<string, Group>({
+      max: Math.min(sidecarLimits.groupsMax, Math.ceil(bytesMax / groupBytesMin)),
       maxSize: bytesMax,
       sizeCalculation: (group) => group.bytes,
-      dispose: (_group, key, reason) => {
-        if (reason === 'evict') this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
+      dispose: (group, key, reason) => {
+        group.release(slabs);
+        if (reason !== 'evict') return;
+        this.#evictions++;
+        this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
       },
     });
+    this.#shelf = { groups, slabs };
+    this.#services = services;
   }
 
   /** The tenant's memory; empty and not ready until its first snapshot. */
   tenant(tenant: string): TenantMemory {
     let memory = this.#tenants.get(tenant);
-    if (memory === undefined) this.#tenants.set(tenant, (memory = new TenantMemory(tenant, this.#groups)));
+    if (memory === undefined) {
+      memory = new TenantMemory(tenant, this.#shelf, this.#services);
+      this.#tenants.set(tenant, memory);
+    }
     return memory;
   }
 
@@ -43,18 +65,25 @@ export class SnapshotMemory {
 
   /** Bytes held, about. */
   get bytes(): number {
-    return this.#groups.calculatedSize;
+    return this.#shelf.groups.calculatedSize;
+  }
+
+  /** What it holds and has dropped, for people. */
+  get figures(): { readonly groups: number; readonly slabBytes: number; readonly evictions: number } {
+    const { groups, slabs } = this.#shelf;
+    return { groups: groups.size, slabBytes: slabs.bytes, evictions: this.#evictions };
   }
 }
 
 /** A tenant's configuration at a position. */
-export type HeldSnapshot = {
+export type HeldSnapshot = SnapshotPart & {
   readonly position: Position;
-  readonly routes: readonly Route[];
-  readonly policies: readonly TrafficPolicy[];
   /** The tenant itself, where the source knows it; a tenant that is not deleted otherwise. */
   readonly tenant?: Tenant;
 };
+
+/** Resources of a snapshot, none of them deleted. */
+export type SnapshotPart = { readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
 
 /** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
 export type ChangeRange = {
@@ -70,17 +99,24 @@ export type ChangeRange = {
 export class TenantMemory implements TenantView {
   readonly #name: string;
   readonly #groups: LRUCache<string, Group>;
+  readonly #slabs: Slabs;
+  readonly #services: ReadonlySet<string> | undefined;
   readonly #listeners = new Set<() => void>();
   readonly #keys = new Set<string>();
+  /** Of a snapshot that is still arriving. */
+  readonly #staged = new Map<string, Group>();
   #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.window);
   #tenant: Tenant | undefined;
   #complete = false;
   /** Of what is held, while that is complete. */
   #digest = new ConfigurationDigest();
+  #stagedDigest = new ConfigurationDigest();
 
-  constructor(name: string, groups: LRUCache<string, Group>) {
+  constructor(name: string, { groups, slabs }: Shelf, services: ReadonlySet<string> | undefined) {
     this.#name = name;
     this.#groups = groups;
+    this.#slabs = slabs;
+    this.#services = services;
   }
 
   /** Present once a snapshot has arrived: only then can anything be answered. */
@@ -88,9 +124,16 @@ export class TenantMemory implements TenantView {
     return this.#tenant;
   }
 
-  /** Whether what is not here does not exist. */
+  /** Whether what is not here does not exist, of the services that are subscribed to. */
   get isComplete(): boolean {
     return this.#complete;
+  }
+
+  /** Whether memory can say what there is. Of a deleted tenant it can, whatever it holds: there is nothing. */
+  knows(service: string, environment: string): boolean {
+    if (this.#tenant?.state === 'DELETED') return true;
+    if (this.#complete && this.#services?.has(service) !== false) return true;
+    return this.#groups.has(this.#keyOf(service, environment));
   }
 
   get position(): Position {
@@ -135,12 +178,42 @@ export class TenantMemory implements TenantView {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** Takes a whole snapshot in the place of everything held, in one step. */
+  /** Takes a part of a snapshot, which is nothing to anybody until {@link replace} has the rest. */
+  stage({ routes, policies }: SnapshotPart): void {
+    const parts = new Map<string, { routes: Route[]; policy: TrafficPolicy | undefined }>();
+    const partOf = (service: string, environment: string): { routes: Route[]; policy: TrafficPolicy | undefined } => {
+      const key = this.#keyOf(service, environment);
+      let part = parts.get(key);
+      if (part === undefined) parts.set(key, (part = { routes: [], policy: undefined }));
+      return part;
+    };
+    addToDigest(this.#stagedDigest, { routes, policies });
+    for (const route of routes) partOf(route.key.service, route.key.environment).routes.push(route);
+    for (const policy of policies) partOf(policy.key.service, policy.key.environment).policy = policy;
+    for (const [key, part] of parts) {
+      const before = this.#staged.get(key);
+      const group = addToGroup(before, { ...part, asOf: 0 });
+      before?.release(this.#slabs);
+      group.settle(this.#slabs);
+      this.#staged.set(key, group);
+    }
+  }
+
+  /** Forgets the parts of a snapshot whose rest does not come. */
+  unstage(): void {
+    for (const group of this.#staged.values()) group.release(this.#slabs);
+    this.#staged.clear();
+    this.#stagedDigest = new ConfigurationDigest();
+  }
+
+  /** Takes a whole snapshot in the place of everything held, in one step: what was staged, and what comes with it. */
   replace({ position, routes, policies, tenant }: HeldSnapshot): void {
+    this.stage({ routes, policies });
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#digest = digestOf(routes, policies);
+    this.#digest = this.#stagedDigest;
+    this.#stagedDigest = new ConfigurationDigest();
     this.#tenant = tenant ?? {
       tenant: this.#name,
       displayName: '',
@@ -151,13 +224,11 @@ export class TenantMemory implements TenantView {
       revision: position.revision,
       createTimeMs: 0,
     };
-    const routesByGroup = Map.groupBy(routes, ({ key }) => this.#keyOf(key.service, key.environment));
-    const policyByGroup = new Map(
-      policies.map((policy) => [this.#keyOf(policy.key.service, policy.key.environment), policy]),
-    );
-    for (const key of new Set([...routesByGroup.keys(), ...policyByGroup.keys()])) {
-      this.#put(key, createGroup(routesByGroup.get(key) ?? [], policyByGroup.get(key), position.revision));
+    for (const [key, group] of this.#staged) {
+      group.asOf = position.revision;
+      this.#put(key, group);
     }
+    this.#staged.clear();
     this.#window = new ChangeWindow(position, sidecarLimits.window);
     this.#notify();
   }
@@ -198,7 +269,9 @@ export class TenantMemory implements TenantView {
     // Of an evicted group one change does not make a whole: it stays unknown.
     if (held === undefined && !this.#complete) return;
     const changed = changeGroup(held, change);
-    if (changed !== undefined && changed !== held) this.#put(key, changed);
+    if (changed === undefined || changed === held) return;
+    changed.settle(this.#slabs);
+    this.#put(key, changed);
   }
 
   #etagOf(subject: Exclude<ChangeSubject, { kind: 'tenant' }>): string | undefined {
@@ -210,8 +283,10 @@ export class TenantMemory implements TenantView {
   #put(key: string, group: Group): void {
     this.#keys.add(key);
     this.#groups.set(key, group);
+    if (this.#groups.has(key)) return;
     // Larger than the whole memory: lru-cache does not take it.
-    if (!this.#groups.has(key)) this.forget(key);
+    group.release(this.#slabs);
+    this.forget(key);
   }
 
   #keyOf(service: string, environment: string): string {
@@ -223,9 +298,7 @@ export class TenantMemory implements TenantView {
   }
 }
 
-function digestOf(routes: readonly Route[], policies: readonly TrafficPolicy[]): ConfigurationDigest {
-  const digest = new ConfigurationDigest();
+function addToDigest(digest: ConfigurationDigest, { routes, policies }: SnapshotPart): void {
   for (const { key, etag } of routes) digest.add(`${key.service}/${key.environment}/${key.version}`, etag);
   for (const { key, etag } of policies) digest.add(`${key.service}/${key.environment}`, etag);
-  return digest;
 }

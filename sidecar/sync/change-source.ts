@@ -1,6 +1,6 @@
 import type { Change, Position } from '../../src/domain/change.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
-import type { ChangeRange, HeldSnapshot } from '../snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot, SnapshotPart } from '../snapshot/snapshot-memory.ts';
 
 /** What a follower holds at the moment, for sources that prove what they tell. */
 export interface HeldConfiguration {
@@ -18,7 +18,9 @@ export interface HeldConfiguration {
  */
 export type ChangeSink = {
   readonly held: HeldConfiguration;
-  /** The whole configuration, complete. */
+  /** A part of a snapshot, in the order of its arrival: it counts with {@link snapshot}, and is forgotten when that does not come. */
+  part(part: SnapshotPart): void;
+  /** The whole configuration, complete: what was told in parts, and this. */
   snapshot(snapshot: HeldSnapshot, stalenessMs: number | undefined): void;
   /** The next changes, always all that belongs together. May repeat what was told before. */
   changes(range: ChangeRange, stalenessMs: number | undefined): void;

@@ -40,6 +40,11 @@ export class Subscriptions implements AsyncDisposable {
     for (const tenant of options.scope.tenants) this.#syncs.set(tenant, options.start(tenant));
   }
 
+  /** The tenant's synchronisation, if it is followed already. */
+  followed(tenant: string): TenantSync | undefined {
+    return this.#syncs.get(tenant);
+  }
+
   /** How the tenant is followed; begins to, when that is allowed and was not yet so. */
   find(tenant: string): Subscription {
     const sync = this.#syncs.get(tenant);

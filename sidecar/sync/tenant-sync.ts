@@ -58,6 +58,7 @@ export class TenantSync implements AsyncDisposable {
       });
       const after = this.#resumePoint();
       const end = await source.follow(tenant, after, sink, this.#stopped.signal);
+      this.memory.unstage();
       if (this.#stopped.signal.aborted) return;
       if (heard) failures = 0;
       if (failures === 0)
@@ -94,6 +95,7 @@ export class TenantSync implements AsyncDisposable {
         cutOff = reason;
         this.#transition({ kind: 'disconnected', reason });
       },
+      part: (part) => this.memory.stage(part),
       snapshot: (snapshot, stalenessMs) => {
         this.memory.replace(snapshot);
         this.#mustStartOver = false;

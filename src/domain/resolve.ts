@@ -46,20 +46,42 @@ export function resolve(view: TenantView, lookup: Lookup, random: () => number):
     return { route: activeRoute(group, lookup.version, lookup), policy: group?.policy, reason: 'KEY' };
   if (group?.policy === undefined) throw notSelected(lookup, group);
   const { policy } = group;
+  const choice = chooseByPolicy(policy, group.routes, { lookup, random });
+  if (choice !== undefined) return { ...choice, policy };
+  if (policy.defaultVersion === '') throw notSelected(lookup, group);
+  return { route: activeRoute(group, policy.defaultVersion, lookup), policy, reason: 'DEFAULT_VERSION' };
+}
+
+/** What of a route a choice depends on: memory that holds routes encoded chooses without decoding them. */
+export type Choosable = { readonly lifecycle: { readonly state: Route['lifecycle']['state'] } };
+
+/** Where a choice finds the routes of a service in an environment. */
+export type RoutesByVersion<AnyRoute extends Choosable> = { get(version: string): AnyRoute | undefined };
+
+export type Choice<AnyRoute extends Choosable> = Pick<Resolution, 'reason' | 'matchRule'> & {
+  readonly route: AnyRoute;
+};
+
+/** The route that a policy chooses for a call whose key names no version; undefined: none of those that it names is ACTIVE. */
+export function chooseByPolicy<AnyRoute extends Choosable>(
+  policy: TrafficPolicy,
+  routes: RoutesByVersion<AnyRoute>,
+  { lookup, random }: { lookup: Lookup; random: () => number },
+): Choice<AnyRoute> | undefined {
   // Most policies have no rules, and then nothing of them is touched.
   if (policy.rules.length > 0) {
     const rules = compiledRules(policy.rules);
     const answers = rules.newAnswers();
     for (const rule of rules.inOrder) {
       if (!rule.appliesTo(lookup, answers)) continue;
-      const route = chooseBranch(group, rule.split, lookup.hashKey, random);
-      if (route !== undefined) return { route, policy, reason: 'MATCH_RULE', matchRule: rule.label };
+      const route = chooseBranch(routes, rule.split, lookup.hashKey, random);
+      if (route !== undefined) return { route, reason: 'MATCH_RULE', matchRule: rule.label };
     }
   }
-  const branch = chooseBranch(group, policy.split, lookup.hashKey, random);
-  if (branch !== undefined) return { route: branch, policy, reason: 'SPLIT' };
-  if (policy.defaultVersion === '') throw notSelected(lookup, group);
-  return { route: activeRoute(group, policy.defaultVersion, lookup), policy, reason: 'DEFAULT_VERSION' };
+  const branch = chooseBranch(routes, policy.split, lookup.hashKey, random);
+  if (branch !== undefined) return { route: branch, reason: 'SPLIT' };
+  const route = policy.defaultVersion === '' ? undefined : routes.get(policy.defaultVersion);
+  return route?.lifecycle.state === 'ACTIVE' ? { route, reason: 'DEFAULT_VERSION' } : undefined;
 }
 
 function nameOf(lookup: Lookup, version: string): string {
@@ -97,17 +119,17 @@ function hasLiveRoute(group: ServiceEnvironment): boolean {
  * wins. So a call moves only when a weight that concerns it does: raising v2 from 10 to 20 moves calls to v2 and none
  * between the others. (Buckets modulo the weight total, the usual way, reshuffle about half.)
  */
-function chooseBranch(
-  group: ServiceEnvironment,
+function chooseBranch<AnyRoute extends Choosable>(
+  routes: RoutesByVersion<AnyRoute>,
   split: readonly WeightedVersion[],
   hashKey: string,
   random: () => number,
-): Route | undefined {
-  if (split.length === 1) return activeBranch(group, split[0]);
-  let best: Route | undefined;
+): AnyRoute | undefined {
+  if (split.length === 1) return activeBranch(routes, split[0]);
+  let best: AnyRoute | undefined;
   let bestScore = Number.NEGATIVE_INFINITY;
   for (const branch of split) {
-    const route = activeBranch(group, branch);
+    const route = activeBranch(routes, branch);
     if (route === undefined) continue;
     const uniform = hashKey === '' ? random() : hashToUniform(hashKey, branch.version);
     const score = -branch.weight / Math.log(uniform);
@@ -120,9 +142,12 @@ function chooseBranch(
 }
 
 /** The route of a branch that gets calls. */
-function activeBranch(group: ServiceEnvironment, branch: WeightedVersion | undefined): Route | undefined {
+function activeBranch<AnyRoute extends Choosable>(
+  routes: RoutesByVersion<AnyRoute>,
+  branch: WeightedVersion | undefined,
+): AnyRoute | undefined {
   if (branch === undefined || branch.weight === 0) return undefined;
-  const route = group.routes.get(branch.version);
+  const route = routes.get(branch.version);
   return route?.lifecycle.state === 'ACTIVE' ? route : undefined;
 }
 

@@ -7,8 +7,8 @@ import {
   ResolveResponse,
   SelectionReason,
 } from '../gen/trafficmanager/v1/resolver_service.ts';
-import { routeToWire } from './route-wire.ts';
-import { policyToWire } from './traffic-policy-wire.ts';
+import { routeFromWire, routeToWire } from './route-wire.ts';
+import { policyFromWire, policyToWire } from './traffic-policy-wire.ts';
 
 const reasonToWire = {
   KEY: SelectionReason.SELECTION_REASON_KEY,
@@ -33,7 +33,18 @@ const encodedPolicies = new WeakMap<TrafficPolicy, Uint8Array>();
  * policy are encoded once in their life, and an answer costs one small encoding and one copy.
  */
 export function encodeResolution({ route, policy, reason, matchRule = '' }: Resolution, freshness: Freshness): Buffer {
-  const tail = ResolveResponse.encode({
+  const tail = encodeAnswerTail({ reason, matchRule }, freshness);
+  const parts = [encodedOnce(encodedRoutes, route, encodeRouteAnswer), tail];
+  if (policy !== undefined) parts.push(encodedOnce(encodedPolicies, policy, encodePolicyAnswer));
+  return Buffer.concat(parts);
+}
+
+/** What differs between answers that are otherwise the same: `selection_reason`, `freshness` and `match_rule`. */
+export function encodeAnswerTail(
+  { reason, matchRule = '' }: Pick<Resolution, 'reason' | 'matchRule'>,
+  freshness: Freshness,
+): Uint8Array {
+  return ResolveResponse.encode({
     selectionReason: reasonToWire[reason],
     matchRule,
     freshness: {
@@ -43,9 +54,6 @@ export function encodeResolution({ route, policy, reason, matchRule = '' }: Reso
       stale: freshness.stale,
     },
   }).finish();
-  const parts = [encodedOnce(encodedRoutes, route, encodeRoute), tail];
-  if (policy !== undefined) parts.push(encodedOnce(encodedPolicies, policy, encodePolicy));
-  return Buffer.concat(parts);
 }
 
 function encodedOnce<Resource extends object>(
@@ -58,10 +66,18 @@ function encodedOnce<Resource extends object>(
   return bytes;
 }
 
-function encodeRoute(route: Route): Uint8Array {
+/** `route` of a ResolveResponse, with its tag: a part of an answer. */
+export function encodeRouteAnswer(route: Route): Uint8Array {
   return ResolveResponse.encode({ ...emptyResponse, route: routeToWire(route) }).finish();
 }
 
-function encodePolicy(policy: TrafficPolicy): Uint8Array {
+/** `traffic_policy` of a ResolveResponse, with its tag: a part of an answer. */
+export function encodePolicyAnswer(policy: TrafficPolicy): Uint8Array {
   return ResolveResponse.encode({ ...emptyResponse, trafficPolicy: policyToWire(policy) }).finish();
+}
+
+/** What the parts of an answer say. */
+export function decodeAnswer(parts: Uint8Array): { route: Route | undefined; policy: TrafficPolicy | undefined } {
+  const { route, trafficPolicy } = ResolveResponse.decode(parts);
+  return { route: route && routeFromWire(route), policy: trafficPolicy && policyFromWire(trafficPolicy) };
 }

@@ -152,7 +152,7 @@ test('memory that is too small sends some lookups on, and never answers that a r
       source: `grpc://${address}`,
       scope: { tenants: ['acme'], onDemand: false },
       // Room for about half of them.
-      memoryBytesMax: 8_000,
+      memoryBytesMax: 4_500,
     }),
   );
   const sources = new Set<number | undefined>();

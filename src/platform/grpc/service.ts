@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
-import { constants } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import {
   Metadata,
   type sendUnaryData,
@@ -10,17 +10,20 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { correlationHeader } from './correlation.ts';
+import { endAtOnce } from './end-at-once.ts';
 import type {
   BidiHandler,
   CallContext,
   Handlers,
+  Instant,
+  Instants,
   ServerStreamHandler,
   ServiceShape,
   UnaryHandler,
 } from './handlers.ts';
-import { http2StreamOf, http2Writer } from './http2-writer.ts';
+import { http2StreamOf, http2Writer, whenWritable } from './http2-writer.ts';
 
-const correlationHeader = 'x-correlation-id';
 /** Printable ASCII: what a log line and a header both take. */
 const correlationPattern = /^[\u0020-\u007E]{1,128}$/;
 
@@ -56,34 +59,38 @@ type Call<Request> =
   | ServerWritableStream<Request | Undecodable, unknown>
   | ServerDuplexStream<Request | Undecodable, unknown>;
 
-/** Turns typed handlers into what `Server.addService` takes. */
+/** Turns typed handlers into what `Server.addService` takes. `instants` are asked before them. */
 export function bindService<Service extends ServiceShape>(
   service: Service,
   handlers: Handlers<Service>,
-  options: ServiceOptions,
+  { instants = {}, ...options }: ServiceOptions & { readonly instants?: Instants<Service> },
 ): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
   const definition: Record<string, unknown> = {};
   const implementation: UntypedServiceImplementation = {};
   for (const [name, method] of Object.entries(service)) {
+    const decode = (bytes: Buffer): unknown => {
+      try {
+        return options.decode(method.requestDeserialize, bytes);
+      } catch (error) {
+        return new Undecodable(options.malformed(error));
+      }
+    };
+    const answer = (instants as Readonly<Record<string, Instant | undefined>>)[name];
+    const instant = answer && { answer, decode };
     definition[name] = {
       ...method,
       originalName: name,
-      requestDeserialize: (bytes: Buffer): unknown => {
-        try {
-          return options.decode(method.requestDeserialize, bytes);
-        } catch (error) {
-          return new Undecodable(options.malformed(error));
-        }
-      },
+      requestDeserialize: instant === undefined ? decode : (bytes: Buffer): unknown => bytes,
       responseSerialize: (value: unknown): Buffer =>
         value instanceof Uint8Array ? asBuffer(value) : method.responseSerialize(value as never),
     };
     const handler = handlers[name as keyof Service] as unknown;
-    const streaming = { method: method.path, serialize: method.responseSerialize as unknown as Serialize, options };
+    const serialize = method.responseSerialize as unknown as Serialize;
+    const streaming = { method: method.path, serialize, options, instant };
     if (method.requestStream) implementation[name] = bidi(handler as BidiHandler<unknown, unknown>, streaming);
     else if (method.responseStream)
       implementation[name] = serverStream(handler as ServerStreamHandler<unknown, unknown>, streaming);
-    else implementation[name] = unary(method.path, handler as UnaryHandler<unknown, unknown>, options);
+    else implementation[name] = unary(handler as UnaryHandler<unknown, unknown>, streaming);
   }
   return { definition: definition as unknown as ServiceDefinition, implementation };
 }
@@ -92,10 +99,16 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function unary(method: string, handler: UnaryHandler<unknown, unknown>, options: ServiceOptions) {
+function unary(handler: UnaryHandler<unknown, unknown>, { method, options, instant }: Streaming) {
   return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>): void => {
+    let { request } = call;
+    if (instant !== undefined) {
+      const frame = instant.answer(request as Buffer);
+      if (frame !== undefined) return endAtOnce(call, frame, givenCorrelationId(call));
+      request = instant.decode(request as Buffer);
+    }
     const context = contextOf(call, options);
-    const run = async (): Promise<unknown> => handler(decoded(call.request), context);
+    const run = async (): Promise<unknown> => handler(decoded(request), context);
     run().then(
       (response) => callback(null, response, trailersOf(context)),
       (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
@@ -104,7 +117,13 @@ function unary(method: string, handler: UnaryHandler<unknown, unknown>, options:
 }
 
 type Serialize = (response: unknown) => Uint8Array;
-type Streaming = { readonly method: string; readonly serialize: Serialize; readonly options: ServiceOptions };
+type Streaming = {
+  readonly method: string;
+  readonly serialize: Serialize;
+  readonly options: ServiceOptions;
+  /** Set: requests come undecoded. */
+  readonly instant: { readonly answer: Instant; readonly decode: (bytes: Buffer) => unknown } | undefined;
+};
 
 function serverStream(handler: ServerStreamHandler<unknown, unknown>, streaming: Streaming) {
   return (call: ServerWritableStream<unknown, unknown>): void => {
@@ -121,13 +140,24 @@ function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
     const context = contextOf(call, streaming.options);
     call.sendMetadata(new Metadata());
     const writer = http2Writer(http2StreamOf(call), streaming.serialize);
-    endWith(call, handler(decodedEach(call), writer, context), { ...streaming, context });
+    const requests = decodedEach(call, http2StreamOf(call), streaming);
+    endWith(call, handler(requests, writer, context), { ...streaming, context });
   };
 }
 
-async function* decodedEach(call: ServerDuplexStream<unknown, unknown>): AsyncIterable<unknown> {
+/** What an instant answers, the handler never sees; it is answered in its place in the order all the same. */
+async function* decodedEach(
+  call: ServerDuplexStream<unknown, unknown>,
+  stream: ServerHttp2Stream,
+  { instant }: Streaming,
+): AsyncIterable<unknown> {
   // A plain loop destroys the call when it is left early, and a destroyed call sends no status: the client would wait for ever.
-  for await (const request of call.iterator({ destroyOnReturn: false })) yield decoded(request);
+  for await (const request of call.iterator({ destroyOnReturn: false })) {
+    const frame = instant?.answer(request as Buffer);
+    if (frame === undefined) yield decoded(instant === undefined ? request : instant.decode(request as Buffer));
+    else if (stream.destroyed || stream.writableEnded) return;
+    else if (!stream.write(frame)) await whenWritable(stream);
+  }
 }
 
 function decoded(request: unknown): unknown {
@@ -187,14 +217,22 @@ function contextOf<Request>(call: Call<Request>, { draining }: ServiceOptions): 
   const abort = new AbortController();
   // The overloads of the three call types differ; all of them emit this event.
   (call as EventEmitter).on('cancelled', () => abort.abort(callIsOver));
-  const given = call.metadata.get(correlationHeader)[0];
   const deadline = call.getDeadline();
   const deadlineMs = deadline instanceof Date ? deadline.getTime() : deadline;
   return {
     signal: abort.signal,
     draining,
     deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : undefined,
-    correlationId: typeof given === 'string' && correlationPattern.test(given) ? given : randomUUID(),
+    correlationId: correlationIdOf(call),
     metadata: call.metadata,
   };
+}
+
+function correlationIdOf<Request>(call: Call<Request>): string {
+  return givenCorrelationId(call) ?? randomUUID();
+}
+
+function givenCorrelationId<Request>(call: Call<Request>): string | undefined {
+  const given = call.metadata.get(correlationHeader)[0];
+  return typeof given === 'string' && correlationPattern.test(given) ? given : undefined;
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SnapshotMemory, type ChangeRange } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { ChangeSink, ChangeSource } from '../../../sidecar/sync/change-source.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
+import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
 import { coalescedRangeOf, rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 
 /** A source that a test can make tell things. */
@@ -27,13 +28,13 @@ function recordingSink(): { sink: ChangeSink; told: string[] } {
   const sink: ChangeSink = {
     held: memory,
     cutOff: (reason) => void told.push(`cut off: ${reason}`),
-    snapshot: (snapshot, stalenessMs) => {
+    ...wholeSnapshots((snapshot, stalenessMs) => {
       memory.replace(snapshot);
       const { position, routes, policies } = snapshot;
       told.push(
         `snapshot ${position.revision} ${position.commitId}: ${routes.length} ${policies.length}, ${stalenessMs}`,
       );
-    },
+    }),
     changes: (range, stalenessMs) => {
       memory.advance(range);
       const { changes, position, coalescedAfter } = range;

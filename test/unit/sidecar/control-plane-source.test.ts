@@ -10,6 +10,7 @@ import { changeToWire } from '../../../src/wire/change-wire.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
 import { createRoute, exampleKey, setDefaultVersion } from '../../fakes/example-configuration.ts';
+import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
@@ -49,7 +50,7 @@ function start() {
   const sink: ChangeSink = {
     held: new SnapshotMemory({ bytesMax: 1 }).tenant('acme'),
     cutOff: () => {},
-    snapshot: (snapshot) => void snapshots.push(snapshot),
+    ...wholeSnapshots((snapshot) => snapshots.push(snapshot)),
     changes: (each) => void changes.push(each),
     confirmed: () => void (confirmations += 1),
   };

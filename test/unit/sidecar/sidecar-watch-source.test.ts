@@ -116,7 +116,7 @@ test('a first snapshot is waited for', async () => {
 });
 
 test('what does not fit in memory cannot be watched here: its snapshot would have holes', async () => {
-  await using run = await startLive({ bytesMax: 1_000 });
+  await using run = await startLive({ bytesMax: 500 });
   await expect(run.watches.open('acme', 0, callContext())).rejects.toMatchObject({ reason: 'SNAPSHOT_NOT_READY' });
 });
 

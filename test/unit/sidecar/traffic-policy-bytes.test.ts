@@ -22,7 +22,7 @@ const rulesOf = (count: number, match: ReturnType<typeof attribute>) =>
 
 test('a policy counts towards the memory of its group', () => {
   const policy = policyOf(exampleFullPolicy());
-  expect(createGroup([], policy, 1).bytes - createGroup([], undefined, 1).bytes).toBe(bytesOfPolicy(policy));
+  expect(createGroup([], policy, 1).bytes - createGroup([], undefined, 1).bytes).toBeGreaterThan(bytesOfPolicy(policy));
 });
 
 test('every rule, text and regex of it counts', () => {

@@ -1,0 +1,121 @@
+import type { Lifecycle } from '../../src/domain/route.ts';
+
+/**
+ * A group as one block of bytes: the policy as it stands in an answer (nothing when there is none), then each route as it stands
+ * in an answer, behind a head of its version, its state and its length. Numbers are little-endian.
+ *
+ *     policy bytes u32 | routes u32 | policy | { route bytes u32 | state u8 | version bytes u8 | version | route } …
+ */
+const groupHeadBytes = 8;
+const routeHeadBytes = 6;
+
+type State = Exclude<Lifecycle['state'], 'DELETED'>;
+const states: readonly State[] = ['ACTIVE', 'INACTIVE'];
+
+/** Bytes somewhere in a buffer: without a view of their own, which would be an object for each of 100,000. */
+export type Span = { readonly buffer: Buffer; readonly start: number; readonly end: number };
+
+/** A route in a block. */
+export type BlockRoute = {
+  readonly version: string;
+  readonly lifecycle: { readonly state: State };
+  /** `route` of a ResolveResponse, with its tag. */
+  readonly answer: Span;
+};
+
+/** What a block is made of: equal to a {@link BlockRoute} that was read. */
+export type BlockContent = { readonly policy: Span | undefined; readonly routes: Iterable<BlockRoute> };
+
+export function spanOf(bytes: Uint8Array): Span {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { buffer, start: 0, end: buffer.length };
+}
+
+export function encodeBlock({ policy, routes }: BlockContent): Buffer {
+  const each = Array.from(routes);
+  const policyBytes = policy === undefined ? 0 : policy.end - policy.start;
+  let bytes = groupHeadBytes + policyBytes;
+  for (const { version, answer } of each) bytes += routeHeadBytes + version.length + answer.end - answer.start;
+  const block = Buffer.allocUnsafe(bytes);
+  block.writeUInt32LE(policyBytes, 0);
+  block.writeUInt32LE(each.length, 4);
+  policy?.buffer.copy(block, groupHeadBytes, policy.start, policy.end);
+  let at = groupHeadBytes + policyBytes;
+  for (const { version, lifecycle, answer } of each) {
+    block.writeUInt32LE(answer.end - answer.start, at);
+    block[at + 4] = states.indexOf(lifecycle.state);
+    block[at + 5] = version.length;
+    at += routeHeadBytes;
+    // Versions are ASCII, 63 characters at most.
+    at += block.write(version, at, 'latin1');
+    at += answer.buffer.copy(block, at, answer.start, answer.end);
+  }
+  return block;
+}
+
+/** `traffic_policy` of a ResolveResponse, with its tag. */
+export function policyIn(block: Buffer, start: number): Span | undefined {
+  const bytes = block.readUInt32LE(start);
+  if (bytes === 0) return undefined;
+  return { buffer: block, start: start + groupHeadBytes, end: start + groupHeadBytes + bytes };
+}
+
+function routeCountIn(block: Buffer, start: number): number {
+  return block.readUInt32LE(start + 4);
+}
+
+/** Where the head of a version's route is; -1: there is none. Allocates nothing. */
+export function seekRoute(block: Buffer, start: number, version: string): number {
+  let at = start + groupHeadBytes + block.readUInt32LE(start);
+  for (let left = block.readUInt32LE(start + 4); left > 0; left--) {
+    if (isVersionAt(block, at, version)) return at;
+    at = endOfRoute(block, at);
+  }
+  return -1;
+}
+
+function isVersionAt(block: Buffer, head: number, version: string): boolean {
+  if (block[head + 5] !== version.length) return false;
+  const at = head + routeHeadBytes;
+  for (let index = 0; index < version.length; index++)
+    if (block[at + index] !== version.charCodeAt(index)) return false;
+  return true;
+}
+
+/** Where the answer's bytes of the route with this head begin; they end at {@link endOfRoute}. */
+export function startOfAnswer(block: Buffer, head: number): number {
+  return head + routeHeadBytes + (block[head + 5] ?? 0);
+}
+
+export function endOfRoute(block: Buffer, head: number): number {
+  return startOfAnswer(block, head) + block.readUInt32LE(head);
+}
+
+export function stateAt(block: Buffer, head: number): State {
+  return states[block[head + 4] ?? 0] ?? 'INACTIVE';
+}
+
+export function routeAt(block: Buffer, head: number): BlockRoute {
+  const versionAt = head + routeHeadBytes;
+  const start = startOfAnswer(block, head);
+  return {
+    version: block.toString('latin1', versionAt, start),
+    lifecycle: { state: stateAt(block, head) },
+    answer: { buffer: block, start, end: endOfRoute(block, head) },
+  };
+}
+
+export function* routesIn(block: Buffer, start: number): IterableIterator<BlockRoute> {
+  let at = start + groupHeadBytes + block.readUInt32LE(start);
+  for (let left = routeCountIn(block, start); left > 0; left--) {
+    yield routeAt(block, at);
+    at = endOfRoute(block, at);
+  }
+}
+
+/** Bytes of a whole block. */
+export function blockBytes(block: Buffer, start: number): number {
+  let at = start + groupHeadBytes + block.readUInt32LE(start);
+  for (let left = routeCountIn(block, start); left > 0; left--) at = endOfRoute(block, at);
+  return at - start;
+}

@@ -1,0 +1,15 @@
+/** Bytes of a whole number of 0 or more as a varint: seven bits each, the lowest first. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++;
+  return bytes;
+}
+
+/** Writes it; where it ends. Revisions have up to 53 bits, so this divides where shifting would cut them off. */
+export function writeVarint(buffer: Buffer, value: number, at: number): number {
+  let end = at;
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) buffer[end++] = (rest % 0x80) | 0x80;
+  buffer[end++] = rest;
+  return end;
+}
