@@ -42,7 +42,7 @@ export interface WatchRequest {
     | undefined;
   /**
    * The `commit_id` that came with that revision: makes sure that the history is still the same. Empty: not checked. Only
-   * together with `after_revision`, of 1 or more.
+   * together with `after_revision`.
    */
   afterCommitId: string;
   /** Longest silence: 0.1 s to 10 min; not set: 5 s. */
