@@ -76,7 +76,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
   const write = createWrite({
-    writer: new Writer({ replica, store, signal, clock, random }),
+    writer: new Writer({ replica, store, history, signal, clock, random }),
     admission,
     newCommitId: newId,
     shrinkProtection: { kind: 'limited', sharePercentMax: config.shrinkPercentMax, routesMin: config.shrinkRoutesMin },

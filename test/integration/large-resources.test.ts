@@ -7,6 +7,7 @@ import {
   RouteWrite,
 } from '../../src/gen/trafficmanager/v1/route_service.ts';
 import { ListTrafficPoliciesResponse } from '../../src/gen/trafficmanager/v1/traffic_policy_service.ts';
+import { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import { endpointAt, keyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
 
 /** What gRPC clients take that have not been told to take more. */
@@ -20,16 +21,20 @@ let tenant: string;
 
 beforeAll(async () => {
   tenant = await bench.newTenant();
-  const writes = names.flatMap((service) => [
-    message(RouteWrite, { write: { $case: 'createRoute', value: largeRoute(service) } }),
+  const writes = names.flatMap((service, index) => [
+    message(RouteWrite, { write: { $case: 'createRoute', value: largeRoute(service, index) } }),
     message(RouteWrite, { write: { $case: 'setTrafficPolicy', value: largePolicy(service) } }),
   ]);
   await bench.client.routes.batchWriteRoutes({ tenant, writes });
 });
 
-function largeRoute(service: string) {
-  const endpoints = Array.from({ length: 100 }, (_unused, index) =>
-    endpointAt(`grpc://host-${index}/${'p'.repeat(2_000)}`),
+/** Large by its URLs, or by its labels. */
+function largeRoute(service: string, index: number) {
+  const labels = Object.fromEntries(Array.from({ length: 8 }, (_unused, label) => [`label-${label}`, 'l'.repeat(250)]));
+  const endpoints = Array.from({ length: 100 }, (_unused, host) =>
+    index % 2 === 0
+      ? endpointAt(`grpc://host-${host}/${'p'.repeat(2_000)}`)
+      : endpointAt(`grpc://host-${host}`, { labels }),
   );
   return routeOf(keyOf(tenant, 'v1', { service }), { endpoints });
 }
@@ -100,4 +105,20 @@ test('the dry run of a batch says what would change, and shows what fits in a re
   expect(BatchWriteRoutesResponse.encode(dry).finish().length).toBeLessThan(clientBytesMax);
   expect(dry.results.map(({ changed }) => changed)).toEqual(names.map(() => true));
   expect(dry.results[0]?.change).toBeDefined();
+});
+
+test('a watch sends a snapshot of them in messages that every client takes', async () => {
+  const routes: (string | undefined)[] = [];
+  const policies: (string | undefined)[] = [];
+  for await (const sent of bench.client.watch({ tenant })) {
+    expect(WatchResponse.encode(sent).finish().length).toBeLessThan(clientBytesMax);
+    if (sent.event?.$case !== 'snapshotChunk') throw new Error('a snapshot comes first');
+    routes.push(...sent.event.value.routes.map(({ key }) => key?.service));
+    policies.push(...sent.event.value.trafficPolicies.map(({ key }) => key?.service));
+    if (sent.event.value.last) break;
+  }
+  expect(new Set(routes)).toEqual(new Set(names));
+  expect(routes).toHaveLength(names.length);
+  expect(new Set(policies)).toEqual(new Set(names));
+  expect(policies).toHaveLength(names.length);
 });

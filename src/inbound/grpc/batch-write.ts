@@ -22,7 +22,8 @@ export function createBatchWrite(
   return async (request, context) => {
     const { tenant, requestId, validateOnly, force } = request;
     const mutations = checkedMutations(request);
-    const result = await write({ tenant, mutations, requestId, validateOnly, force }, context);
+    const question = ['batch', tenant, mutations, force];
+    const result = await write({ tenant, mutations, requestId, validateOnly, force, question }, context);
     const shown = validateOnly ? shownChanges(result.outcomes) : new Set<Change>();
     return {
       results: result.outcomes.map((outcome) => writeResult(outcome, shown)),

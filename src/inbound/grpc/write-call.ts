@@ -18,7 +18,7 @@ export type WriteCall = {
   readonly mutations: readonly Mutation[];
   readonly requestId: string;
   readonly validateOnly: boolean;
-  /** Switches shrink protection off. */
+  /** Of calls that shrink protection is about: true switches it off. Undefined: a single write, which it is not about. */
   readonly force?: boolean;
   /** An administrator's: not counted against the tenant's quotas, or a tenant that may write nothing could never be let write again. */
   readonly byAdministrator?: boolean;
@@ -57,7 +57,7 @@ export function createWrite({ writer, admission, newCommitId, shrinkProtection }
         commitId: newCommitId(),
         actor: actorOf(context),
         correlationId: context.correlationId,
-        shrinkProtection: call.force === true ? { kind: 'forced' } : shrinkProtection,
+        shrinkProtection: call.force === false ? shrinkProtection : { kind: 'forced' },
         restoresFrom: call.restoresFrom,
       },
       requestId,

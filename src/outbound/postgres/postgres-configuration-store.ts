@@ -37,6 +37,8 @@ type ReplyRow = { request_id: string; fingerprint: string; revision: number; out
 type ListedRow = RouteRow & { head_revision: number; service: string | null };
 type ListedPolicyRow = PolicyRow & { head_revision: number; service: string | null };
 
+const tenantInUse = `EXISTS (SELECT FROM tenants t WHERE t.tenant = $1 AND t.state = 'ACTIVE')`;
+
 const statements = {
   commit: { name: 'commit', text: commitSql },
   groupCommit: { name: 'group_commit', text: groupCommitSql },
@@ -57,11 +59,11 @@ const statements = {
   },
   getRoute: {
     name: 'get_route',
-    text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4`,
+    text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4 AND ${tenantInUse}`,
   },
   getPolicy: {
     name: 'get_policy',
-    text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3`,
+    text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3 AND ${tenantInUse}`,
   },
   expireReplies: {
     name: 'expire_replies',
@@ -80,7 +82,7 @@ const statements = {
         WHERE r.tenant = t.tenant AND (r.service, r.environment, r.version) > ($2, $3, $4)
           AND ($5 = '' OR r.service = $5) AND ($6 = '' OR r.environment = $6) AND r.state = ANY($7)
         ORDER BY r.service, r.environment, r.version LIMIT $8) page ON true
-      WHERE t.tenant = $1 ORDER BY page.service, page.environment, page.version`,
+      WHERE t.tenant = $1 AND t.state = 'ACTIVE' ORDER BY page.service, page.environment, page.version`,
   },
   listPolicies: {
     name: 'list_policies',
@@ -88,7 +90,7 @@ const statements = {
         SELECT ${policyColumns} FROM traffic_policies p
         WHERE p.tenant = t.tenant AND (p.service, p.environment) > ($2, $3) AND ($4 = '' OR p.service = $4)
         ORDER BY p.service, p.environment LIMIT $5) page ON true
-      WHERE t.tenant = $1 ORDER BY page.service, page.environment`,
+      WHERE t.tenant = $1 AND t.state = 'ACTIVE' ORDER BY page.service, page.environment`,
   },
 } as const satisfies Record<string, Statement>;
 

@@ -2480,7 +2480,7 @@ export const RollbackTenantResponse: MessageFns<RollbackTenantResponse> = {
  *  * `request_id` (AIP-155): 1 to 128 characters; for 24 hours the same id returns the first reply; the same id with
  *    another body is INVALID_ARGUMENT (REQUEST_ID_REUSED). Without one the same call converges: what already holds is
  *    not changed again, and takes no revision.
- *  * `etag`: when set it must be the resource's current one, else ABORTED (ETAG_MISMATCH).
+ *  * `etag`: when set it must be the resource's current one, else ABORTED (ETAG_MISMATCH); creations ignore it.
  *  * `validate_only` (AIP-163): answers with the change that would be made, and makes none.
  *
  * Errors: INVALID_ARGUMENT with field violations, NOT_FOUND (TENANT_NOT_FOUND, ROUTE_NOT_FOUND), ALREADY_EXISTS,

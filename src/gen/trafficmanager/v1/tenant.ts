@@ -20,7 +20,10 @@ export const TenantState = {
   TENANT_STATE_UNSPECIFIED: 0,
   /** TENANT_STATE_ACTIVE - In use. */
   TENANT_STATE_ACTIVE: 1,
-  /** TENANT_STATE_DELETED - Soft-deleted: nothing of it is answered, nothing can be written, everything is kept; UndeleteTenant brings it back. */
+  /**
+   * TENANT_STATE_DELETED - Soft-deleted: nothing of it is answered but its history (ListChanges, and what is asked for `at` a point in the past), nothing can be
+   * written, everything is kept; UndeleteTenant brings it back.
+   */
   TENANT_STATE_DELETED: 2,
   UNRECOGNIZED: -1,
 } as const;
