@@ -24,6 +24,15 @@ type State =
     }
   | { readonly kind: 'open'; readonly open: OpenStream };
 
+/** What a relay has done for one tenant, since it was made. */
+export type RelayCounters = {
+  batches: number;
+  changes: number;
+  failures: number;
+  comparisons: number;
+  repairs: number;
+};
+
 /** Publishes one tenant's changes while this replica leads, one batch at a time; what commits meanwhile is in the next one. */
 export class TenantRelay {
   readonly #options: RelayOptions;
@@ -37,6 +46,7 @@ export class TenantRelay {
   /** Settled when a comparison that was asked for is over, however it ended. */
   #verification: PromiseWithResolvers<void> | undefined;
   #appended = false;
+  readonly #counters: RelayCounters = { batches: 0, changes: 0, failures: 0, comparisons: 0, repairs: 0 };
   /** The state and the report that were last written down. */
   #recorded: { readonly open: OpenStream | undefined; readonly report: ReconcileReport | undefined } | undefined;
 
@@ -54,6 +64,15 @@ export class TenantRelay {
   /** The stream as it was left by this replica; undefined while that is not known. */
   get open(): OpenStream | undefined {
     return this.#state.kind === 'open' ? this.#state.open : undefined;
+  }
+
+  /** The last comparison of the stream with memory that this replica made. */
+  get report(): ReconcileReport | undefined {
+    return this.#report;
+  }
+
+  get counters(): Readonly<RelayCounters> {
+    return this.#counters;
   }
 
   /** As whom it speaks to those who listen; undefined: it must not. */
@@ -137,6 +156,7 @@ export class TenantRelay {
       const { open, report } = await repairStream(this.#options, this.#tenant, look);
       this.#report = report;
       this.#recorded = { open, report };
+      this.#counters.repairs++;
       const { logger } = this.#options;
       // A tenant's first stream is no repair.
       if (look.head.sequence === 0) logger.info({ tenant: this.#tenant.tenant, ...report }, 'filled a stream');
@@ -186,6 +206,8 @@ export class TenantRelay {
     const sequence = await stream.append(tenant.tenant, { after: open.sequence, changes, meta });
     this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position } };
     this.#appended = true;
+    this.#counters.batches++;
+    this.#counters.changes += changes.length;
     return true;
   }
 
@@ -195,6 +217,7 @@ export class TenantRelay {
     const { open } = this.#state;
     const { tenant } = this.#tenant;
     const verification = await verifyStream(this.#options, this.#tenant, open);
+    this.#counters.comparisons++;
     switch (verification.kind) {
       case 'overtaken':
         return true;
@@ -230,6 +253,7 @@ export class TenantRelay {
     const { logger, clock, random } = this.#options;
     this.#doorbell.ring();
     if (error instanceof NotLeadingError) return;
+    this.#counters.failures++;
     const moved = error instanceof ChangeStreamError && error.failure === 'moved';
     if (failures > 0 || !moved)
       logger.warn({ error, tenant: this.#tenant.tenant }, 'cannot publish to a stream now; looking at it again');
