@@ -3,8 +3,8 @@ const skewMs = Number(process.env['TM_TEST_CLOCK_SKEW_MS'] ?? 0);
 const RightDate = Date;
 
 globalThis.Date = new Proxy(RightDate, {
-  construct: (target, parameters: [number?]) =>
-    parameters.length === 0 ? new target(RightDate.now() + skewMs) : Reflect.construct(target, parameters),
+  construct: (target, parameters: [number?]): Date =>
+    parameters.length === 0 ? new target(RightDate.now() + skewMs) : (Reflect.construct(target, parameters) as Date),
   get: (target, property) =>
     property === 'now' ? () => RightDate.now() + skewMs : (Reflect.get(target, property) as unknown),
 });
