@@ -64,7 +64,7 @@ function answer(stalenessMs = 0): void {
 
 /** One that is live on a filled stream. */
 async function followLive(): Promise<TenantSync> {
-  await publisher.fill(history);
+  await publisher.publishAll(history);
   answer();
   const sync = follow();
   await untilLive(sync);
@@ -153,7 +153,7 @@ describe('what must not be believed', () => {
     publisher.answer('acme', { kind: 'silent' });
     await publisher.remove('acme');
     publisher.epoch = 'epoch-0';
-    await publisher.fill(older);
+    await publisher.publishAll(older);
     publisher.tell(older);
     await publisher.asked('acme', 3);
     expect(sync.memory.position).toEqual(history.position);
@@ -182,7 +182,7 @@ describe('what must not be believed', () => {
 
 describe('a sidecar that holds nothing', () => {
   test('begins in the middle of a batch when nobody is there to end it, and is put right by whoever comes', async () => {
-    await publisher.fill(history);
+    await publisher.publishAll(history);
     const [moved] = [history.commit(moveRoute(key, 'grpc://half:1'))];
     await publisher.put(moved);
     const sync = follow();
@@ -215,7 +215,7 @@ describe('a sidecar that holds nothing', () => {
     answer();
     await publisher.asked('acme', 2);
     expect(sync.state).toEqual({ kind: 'booting' });
-    await publisher.fill(history);
+    await publisher.publishAll(history);
     await untilLive(sync);
   });
 });
@@ -235,7 +235,7 @@ test('who slept longer than tombstones are kept takes everything anew', async ()
 });
 
 test('1,000 times begun anew, a sidecar leaves one consumer on the server at most', async () => {
-  await publisher.fill(history);
+  await publisher.publishAll(history);
   answer();
   const manager = await publisher.connection.jetstreamManager();
   const link = current.use(connectNats({ url: nats.url, name: 'trouble', logger }));

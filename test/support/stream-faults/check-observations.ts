@@ -28,12 +28,15 @@ export function checkObservations(
 ): string[] {
   const known = new Set(committed.map(({ path, revision, url }) => `${path} ${revision} ${url}`));
   const deletions = Map.groupBy(
-    committed.filter(({ url }) => url === undefined),
+    // In the order of their revisions: after a restore there are two histories, and whoever disappeared need not have been deleted later
+    // than it must.
+    committed.filter(({ url }) => url === undefined).toSorted((left, right) => left.revision - right.revision),
     ({ path }) => path,
   );
   return observed.flatMap(({ sidecar, path, observations }) => {
     const violations: string[] = [];
-    const complain = (what: string): void => void violations.push(`${sidecar} ${path}: ${what}`);
+    let before = '';
+    const complain = (what: string): void => void violations.push(`${sidecar} ${path}: ${what}; before: ${before}`);
     let floor = 0;
     let back = restores;
     let seen: 'nothing' | 'absent' | 'found' = 'nothing';
@@ -53,6 +56,7 @@ export function checkObservations(
         floor = deleted?.revision ?? 0;
       }
       seen = each.kind;
+      before = `${before} ${each.kind === 'found' ? each.revision : each.kind}`.slice(-100);
     }
     return violations;
   });

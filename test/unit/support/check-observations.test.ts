@@ -39,3 +39,13 @@ test('each restore of the database takes a route back once', () => {
   expect(check(twice, 1)).toHaveLength(1);
   expect(check([found(8, 'c'), absent], 1)).toEqual([]);
 });
+
+test('what was deleted in two histories need not have been deleted in the one that is lost', () => {
+  const lost = [...committed, { path, revision: 20, url: undefined }];
+  const after = [
+    { path, revision: 10, url: undefined },
+    { path, revision: 12, url: 'd' },
+  ];
+  const observations = [found(8, 'c'), absent, found(12, 'd')];
+  expect(checkObservations([{ sidecar: 's', path, observations }], [...lost, ...after], 0)).toEqual([]);
+});
