@@ -6,8 +6,7 @@ import type { ReconcileReport, StreamRecord } from '../../ports/stream-records.t
 import type { TenantReplica } from '../tenant-replica.ts';
 import { relayLimits } from './limits.ts';
 import { LiveTeller, type Voice } from './live-teller.ts';
-import type { Change } from '../../domain/change.ts';
-import { newestChanges, olderChanges } from './newest-changes.ts';
+import { emptyRange, extendedRange, loggedRange, streamedChanges } from './change-range.ts';
 import { lookAtStream, NotLeadingError, type KnownStream, type OpenStream } from './open-stream.ts';
 import type { RelayOptions } from './relay-options.ts';
 import { repairStream } from './repair-stream.ts';
@@ -153,6 +152,8 @@ export class TenantRelay {
       this.#suspected = false;
       const look = await lookAtStream(this.#options, this.#tenant, before);
       if (look.kind === 'sound') return this.#opened(look.open);
+      // A repair that is broken off may leave nothing that looks suspicious.
+      this.#state = { ...before, wrong: look.reason };
       const { open, report } = await repairStream(this.#options, this.#tenant, look);
       this.#report = report;
       this.#recorded = { open, report };
@@ -193,18 +194,20 @@ export class TenantRelay {
     const tenant = this.#tenant;
     if (tenant.window === window && tenant.position.revision === published.revision) return false;
     const older = window.reaches(published.revision)
-      ? { newest: new Map<string, Change>(), until: published.revision }
-      : await olderChanges(store, tenant, published.revision);
+      ? emptyRange(published.revision)
+      : await loggedRange(store, tenant, published.revision);
     // Memory was replaced by another history, or the log does not reach back so far: either is found out by looking at the stream.
     if (tenant.window !== window || older === undefined) {
       this.#lose();
       return true;
     }
     // Changes and meta are of one moment: nothing is waited for between them.
-    const changes = newestChanges(tenant, older);
-    const meta = metaOf(tenant, open, clock.wallMs());
+    const range = extendedRange(tenant, older);
+    const subjectCount = open.subjectCount + range.created;
+    const meta = metaOf(tenant, { ...open, subjectCount }, clock.wallMs());
+    const changes = streamedChanges(range);
     const sequence = await stream.append(tenant.tenant, { after: open.sequence, changes, meta });
-    this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position } };
+    this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position, subjectCount } };
     this.#appended = true;
     this.#counters.batches++;
     this.#counters.changes += changes.length;
