@@ -3,6 +3,7 @@ import { HistoryRetention } from './app/history-retention.ts';
 import { Leadership } from './app/relay/leadership.ts';
 import { relayLimits } from './app/relay/limits.ts';
 import { Relay } from './app/relay/relay.ts';
+import { streamStatus, type StreamStatusSource } from './app/relay/stream-status.ts';
 import { Replica } from './app/replica.ts';
 import { ReplicaResolver } from './app/replica-resolver.ts';
 import { ReplicaWatchSource } from './app/replica-watch-source.ts';
@@ -10,6 +11,7 @@ import { Writer } from './app/writer.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { quotasOf } from './domain/tenant.ts';
 import { ChangeServiceService } from './gen/trafficmanager/v1/change_service.ts';
+import { ChangeStreamServiceService } from './gen/trafficmanager/v1/change_stream_service.ts';
 import { ResolverServiceService } from './gen/trafficmanager/v1/resolver_service.ts';
 import { RouteServiceService } from './gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from './gen/trafficmanager/v1/tenant_service.ts';
@@ -17,6 +19,7 @@ import { TrafficPolicyServiceService } from './gen/trafficmanager/v1/traffic_pol
 import { WatchServiceService } from './gen/trafficmanager/v1/watch_service.ts';
 import { administratorBy } from './inbound/grpc/administrator.ts';
 import { changeHandlers } from './inbound/grpc/change-service.ts';
+import { changeStreamHandlers } from './inbound/grpc/change-stream-service.ts';
 import { routeHandlers } from './inbound/grpc/route-service.ts';
 import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
 import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
@@ -53,15 +56,7 @@ export type ControlPlane = AsyncDisposable & {
 /** Builds and starts a control plane: the one place that knows all its parts. Stops what it has started when a later part fails. */
 export async function startControlPlane(config: ControlPlaneConfig, logger: Logger): Promise<ControlPlane> {
   await using started = new AsyncDisposableStack();
-  const database = started.use(
-    new Database({
-      url: config.databaseUrl,
-      poolSize: config.databasePoolSize,
-      statementTimeoutMs: config.databaseTimeoutMs,
-      responseTimeoutMs: config.databaseTimeoutMs,
-      onIdleError: (error) => logger.warn({ error }, 'lost an idle database connection'),
-    }),
-  );
+  const database = started.use(openDatabase(config, logger));
   await applyMigrations(database, logger);
   const store = new PostgresConfigurationStore(database);
   const replicaId = newId();
@@ -70,8 +65,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   await replica.start();
   const history = new PostgresChangeHistory({ database, clock });
   startRetention({ config, database, logger }, started);
-  if (config.natsUrl !== undefined)
-    startRelay({ config, natsUrl: config.natsUrl, replicaId, replica, store, database, logger }, started);
+  const publishing = startRelay({ config, replicaId, replica, store, database, logger }, started);
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
@@ -100,6 +94,11 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     ),
     bindService(ChangeServiceService, changeHandlers(history), options),
     bindService(
+      ChangeStreamServiceService,
+      changeStreamHandlers({ replicaId, statusOf: (tenant) => streamStatus(replica, publishing, tenant) }),
+      options,
+    ),
+    bindService(
       WatchServiceService,
       watchHandlers({
         source: new ReplicaWatchSource(replica, store),
@@ -122,6 +121,16 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   return { address, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
+function openDatabase(config: ControlPlaneConfig, logger: Logger): Database {
+  return new Database({
+    url: config.databaseUrl,
+    poolSize: config.databasePoolSize,
+    statementTimeoutMs: config.databaseTimeoutMs,
+    responseTimeoutMs: config.databaseTimeoutMs,
+    onIdleError: (error) => logger.warn({ error }, 'lost an idle database connection'),
+  });
+}
+
 type RetentionParts = {
   readonly config: ControlPlaneConfig;
   readonly database: Database;
@@ -137,7 +146,6 @@ function startRetention({ config, database, logger }: RetentionParts, started: A
 
 type RelayParts = {
   readonly config: ControlPlaneConfig;
-  readonly natsUrl: string;
   readonly replicaId: string;
   readonly replica: Replica;
   readonly store: PostgresConfigurationStore;
@@ -146,19 +154,22 @@ type RelayParts = {
 };
 
 /** Publishes the changes on NATS, whenever that can be reached: the control plane serves without it. */
-function startRelay(parts: RelayParts, started: AsyncDisposableStack): void {
-  const { config, natsUrl, replicaId, replica, store, database, logger } = parts;
+function startRelay(parts: RelayParts, started: AsyncDisposableStack): StreamStatusSource | undefined {
+  const { config, replicaId, replica, store, database, logger } = parts;
+  if (config.natsUrl === undefined) return undefined;
   const { leaseTtlMs: ttlMs, leaseAnswerMsMax: answerMsMax } = relayLimits;
   const lease = started.use(new PostgresRelayLease({ database, clock, ttlMs, answerMsMax }));
   const leadership = started.use(new Leadership({ lease, holder: replicaId, clock, logger }));
-  const link = started.use(connectNats({ url: natsUrl, name: `control-plane ${replicaId}`, logger }));
+  const link = started.use(connectNats({ url: config.natsUrl, name: `control-plane ${replicaId}`, logger }));
+  const stream = new NatsChangeStream(link);
+  const records = new PostgresStreamRecords(database);
   const relay = started.use(
     new Relay({
       replica,
       store,
-      stream: new NatsChangeStream(link),
+      stream,
       leadership,
-      records: new PostgresStreamRecords(database),
+      records,
       newEpoch: newId,
       tombstoneKeepMs: config.tombstoneHours * hourMs,
       reconcileIntervalMs: config.reconcileMinutes * minuteMs,
@@ -168,6 +179,7 @@ function startRelay(parts: RelayParts, started: AsyncDisposableStack): void {
     }),
   );
   relay.start();
+  return { relay, stream, leadership, records };
 }
 
 const minuteMs = 60_000;
@@ -180,6 +192,7 @@ const servedServices = [
   'TenantService',
   'ResolverService',
   'ChangeService',
+  'ChangeStreamService',
   'WatchService',
 ].map((name) => `trafficmanager.v1.${name}`);
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { dialAddress, formatListenAddress, parseListenAddress, type ListenAddress } from './listen-address.ts';
+import { formatListenAddress, parseListenAddress, type ListenAddress } from './listen-address.ts';
 import { StartError } from './start-error.ts';
 
 /** What an embedded run is asked to do. */
@@ -19,8 +19,8 @@ export interface EmbeddedConfiguration {
   readonly sidecar: ListenAddress | undefined;
   /** `TM_SIDECAR_SOCKET`. Default: `sidecar.sock` in the state directory. */
   readonly sidecarSocket: string | undefined;
-  /** `TM_SIDECAR_SOURCE`. Default: the control plane's Watch, `grpc://127.0.0.1:7400`. */
-  readonly sidecarSource: string;
+  /** `TM_SIDECAR_SOURCE`. Default: the change stream where there is NATS, else the control plane's Watch. */
+  readonly sidecarSource: string | undefined;
   /** `TM_SIDECAR_TENANTS`. Default `acme,globex,*`: the example's are there from the start, others on demand. */
   readonly sidecarTenants: string;
   /** `TM_EXAMPLE`: a manifest that is applied. Default deploy/examples/shop.yaml. */
@@ -61,7 +61,7 @@ export function readConfiguration(options: ConfigurationOptions): EmbeddedConfig
     controlPlane,
     sidecar,
     sidecarSocket: read('TM_SIDECAR_SOCKET'),
-    sidecarSource: read('TM_SIDECAR_SOURCE') ?? `grpc://${formatListenAddress(dialAddress(controlPlane))}`,
+    sidecarSource: read('TM_SIDECAR_SOURCE'),
     sidecarTenants: read('TM_SIDECAR_TENANTS') ?? 'acme,globex,*',
     exampleFile: read('TM_EXAMPLE') ?? join(projectDirectory, 'deploy', 'examples', 'shop.yaml'),
     // What is no number the children refuse.

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { startChild, type ChildService } from './child-service.ts';
 import type { EmbeddedConfiguration } from './configuration.ts';
-import { formatListenAddress } from './listen-address.ts';
+import { dialAddress, formatListenAddress } from './listen-address.ts';
 import { findNatsServer, startNats } from './nats-server.ts';
 import { startPostgres } from './postgres-server.ts';
 import type { Progress } from './progress.ts';
@@ -101,8 +101,28 @@ export async function startControlPlane(
   return child;
 }
 
+/** Where the sidecar takes changes from: what was asked for, else the change stream where there is NATS, else Watch. */
+export function chooseSource({ configuration }: Pick<PartContext, 'configuration'>, broker: Store | undefined): string {
+  const watch = `grpc://${formatListenAddress(dialAddress(configuration.controlPlane))}`;
+  return configuration.sidecarSource ?? broker?.url ?? watch;
+}
+
+/** The same for people, without a password. */
+export function describeSource(source: string): string {
+  const kind = source.startsWith('nats:') ? 'the change stream on NATS' : "the control plane's Watch";
+  return `${kind} (${describeUrl(source)})`;
+}
+
+/** Whom the sidecar asks for what memory cannot answer: NATS has no lookups. */
+function chooseControlPlane({ environment, controlPlane }: EmbeddedConfiguration): string {
+  return environment['TM_SIDECAR_CONTROL_PLANE'] || formatListenAddress(dialAddress(controlPlane));
+}
+
 /** Starts the sidecar. */
-export async function startSidecar(context: PartContext, socket: string): Promise<ChildService> {
+export async function startSidecar(
+  context: PartContext,
+  { socket, source }: { socket: string; source: string },
+): Promise<ChildService> {
   const { configuration, progress } = context;
   const address = configuration.sidecar && formatListenAddress(configuration.sidecar);
   const child = await startService(context, {
@@ -111,11 +131,13 @@ export async function startSidecar(context: PartContext, socket: string): Promis
     settings: {
       TM_SIDECAR_ADDRESS: address ?? 'off',
       TM_SIDECAR_SOCKET: socket,
-      TM_SIDECAR_SOURCE: configuration.sidecarSource,
+      TM_SIDECAR_SOURCE: source,
+      ...(source.startsWith('nats:') ? { TM_SIDECAR_CONTROL_PLANE: chooseControlPlane(configuration) } : {}),
       TM_SIDECAR_TENANTS: configuration.sidecarTenants,
     },
   });
   progress(`the sidecar serves on ${address === undefined ? '' : `${address} and `}${socket}`);
+  progress(`the sidecar takes changes from ${describeSource(source)}`);
   return child;
 }
 

@@ -6,6 +6,7 @@ import { dialAddress, formatListenAddress, requireFreeAddress } from './listen-a
 import { limits } from './limits.ts';
 import { readLastLines } from './log-file.ts';
 import {
+  chooseSource,
   provideBroker,
   provideDatabase,
   startControlPlane,
@@ -118,11 +119,12 @@ async function start(options: RunOptions, scope: RunScope): Promise<void> {
   const { database, broker } = await provideStores(context, scope);
   const controlPlane = await startControlPlane(context, { database, broker });
   keep(controlPlane, scope, progress);
-  const sidecar = await startSidecar(context, socket.path);
+  const source = chooseSource(context, broker);
+  const sidecar = await startSidecar(context, { socket: socket.path, source });
   keep(sidecar, scope, progress);
   run.signal.throwIfAborted();
   const lookup = await unlessPartDies(run, async () => await showItWorks(context, { loading, socket: socket.path }));
-  options.print(describeProduct({ configuration, state, socket: socket.path, database, broker, lookup }));
+  options.print(describeProduct({ configuration, state, socket: socket.path, source, database, broker, lookup }));
 }
 
 interface ShowOptions {

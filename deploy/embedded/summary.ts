@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { EmbeddedConfiguration } from './configuration.ts';
 import type { FirstLookup, LookupKey } from './first-lookup.ts';
 import { dialAddress, formatListenAddress } from './listen-address.ts';
-import type { Store } from './parts.ts';
+import { describeSource, type Store } from './parts.ts';
 import type { StateDirectory } from './state-directory.ts';
 
 /** A lookup and what it was about. */
@@ -15,6 +15,8 @@ export interface SummaryOptions {
   readonly configuration: EmbeddedConfiguration;
   readonly state: Pick<StateDirectory, 'path' | 'logs'>;
   readonly socket: string;
+  /** Where the sidecar takes changes from. */
+  readonly source: string;
   readonly database: Store;
   readonly broker: Store | undefined;
   /** Undefined when the example has nothing to look up. */
@@ -39,6 +41,7 @@ export function describeProduct(options: SummaryOptions): string {
     `${sidecar === undefined ? 'sidecar' : '       '}        unix:${socket}`,
     `Postgres       ${database.usage}`,
     `NATS           ${broker?.usage ?? 'none'}`,
+    `changes come   from ${describeSource(options.source)}`,
     `logs           ${state.logs}`,
     `state          ${state.path}${emptied}`,
     '',

@@ -249,7 +249,7 @@ export class NatsFollowing implements Disposable {
   #isOfLatestTerm({ epoch, term }: Beacon): boolean {
     const latest = this.#latestTerm;
     const isLate = latest?.epoch === epoch && term < latest.term;
-    if (!isLate && epoch === (this.#telling.held?.place?.epoch ?? epoch)) this.#latestTerm = { epoch, term };
+    if (!isLate && epoch === (this.#telling.epoch ?? epoch)) this.#latestTerm = { epoch, term };
     return !isLate;
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { metaSubject } from '../../src/wire/stream-subjects.ts';
 import { decodeStreamChange } from '../../src/wire/stream-wire.ts';
 import { natsSourceLimits } from '../limits.ts';
+import { readStreamHead } from './nats-requests.ts';
 import { readStream, type StreamMessage } from './nats-read-stream.ts';
 import { streamHeadFrom, type Beacon, type StreamHead } from './nats-stream-messages.ts';
 import { StreamReading } from './nats-stream-reading.ts';
@@ -31,7 +32,7 @@ export type ReadConfigurationOptions = {
 export async function readConfiguration(
   options: ReadConfigurationOptions,
 ): Promise<{ readonly reading: StreamReading; readonly provenBy: Beacon | undefined }> {
-  const { tenant, head, relay, waiting, prove, clock, signal } = options;
+  const { connection, tenant, head, relay, waiting, prove, clock, signal } = options;
   const { proofAttemptsMax, unansweredProofAttemptsMax, proofPauseMs, rereadAttempts } = natsSourceLimits;
   const reading = new StreamReading(head);
   if (relay !== undefined) reading.addBeacon(relay);
@@ -42,8 +43,11 @@ export async function readConfiguration(
   const attemptsMax = relay === undefined ? unansweredProofAttemptsMax : proofAttemptsMax;
   for (let attempt = 0; attempt < attemptsMax && !signal.aborted && !reading.isOfAnotherEpoch; attempt++) {
     if (attempt > 0) await clock.sleep(proofPauseMs, signal);
-    if (attempt % rereadAttempts === 0)
+    if (attempt % rereadAttempts === 0) {
+      // A stream that was made anew begins with small sequence numbers: reading on would find nothing, and say nothing.
+      if (attempt > 0 && (await readStreamHead(connection, tenant))?.epoch !== head.epoch) break;
       await readStream({ ...options, after: Math.max(options.after, attempt === 0 ? 0 : reading.sequence), onMessage });
+    }
     for (const update of waiting.all) reading.addUpdate(update);
     const provenBy = reading.isOfAnotherEpoch ? undefined : prove(reading);
     if (provenBy !== undefined) return { reading, provenBy };

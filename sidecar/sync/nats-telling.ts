@@ -1,4 +1,4 @@
-import type { Position } from '../../src/domain/change.ts';
+import type { Change, Position } from '../../src/domain/change.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { NatsLink } from '../../src/platform/nats/connect-nats.ts';
 import { sidecarLimits } from '../limits.ts';
@@ -42,6 +42,11 @@ export class NatsTelling {
   /** The follower threw something: it is not to be told anything more. */
   get hasFailed(): boolean {
     return this.#hasFailed;
+  }
+
+  /** The stream that what is held is of; undefined: not known. */
+  get epoch(): string | undefined {
+    return this.#options.places.get(this.#options.tenant)?.epoch;
   }
 
   /** Undefined: the follower holds nothing. */
@@ -116,19 +121,17 @@ export class NatsTelling {
 
   /** Tells what is new in an update that follows on what is held. */
   takeUpdate(update: LiveUpdate): 'told' | 'repeated' | 'gap' | 'differs' | 'of_another_epoch' {
-    const { held } = this;
-    if (held === undefined || held.place?.epoch !== update.epoch) return 'of_another_epoch';
+    const { held } = this.#sink;
+    if (held.tenant === undefined || this.epoch !== update.epoch) return 'of_another_epoch';
     this.#heardAtMs = this.#options.clock.monotonicMs();
     const { revision, commitId } = held.position;
     const { position, after } = update;
     if (position.revision < revision) return 'repeated';
-    if (position.revision === revision) {
-      const isSame = position.commitId === commitId && (held.digest ?? update.digest) === update.digest;
-      return isSame ? 'repeated' : 'differs';
-    }
+    if (position.revision === revision)
+      return position.commitId === commitId && this.#agreesAfter([], update) ? 'repeated' : 'differs';
     if (after > revision) return 'gap';
     const changes = update.changes.filter((change) => change.revision > revision);
-    if ((this.#sink.held.digestAfter(changes) ?? update.digest) !== update.digest) return 'differs';
+    if (!this.#agreesAfter(changes, update)) return 'differs';
     const range: ChangeRange = { changes, position, coalescedAfter: undefined };
     this.#tell((sink) => sink.changes(range, undefined));
     return 'told';
@@ -145,6 +148,11 @@ export class NatsTelling {
   movePlaceTo(head: StreamHead): void {
     const { held } = this;
     if (held?.place?.epoch === head.epoch && head.position.revision <= held.position.revision) this.#keepPlace(head);
+  }
+
+  /** What does not fit in memory agrees with everything. */
+  #agreesAfter(changes: readonly Change[], { digest }: Beacon): boolean {
+    return (this.#sink.held.digestAfter(changes) ?? digest) === digest;
   }
 
   #keepPlace({ epoch, sequence }: StreamPlace): void {

@@ -133,11 +133,11 @@ export class TenantSync implements AsyncDisposable {
     const { tenant, logger } = this.#options;
     const before = this.#state.kind;
     this.#state = nextSyncState(this.#state, event);
-    if (before !== this.#state.kind)
-      logger.info(
-        { tenant, from: before, to: this.#state.kind, revision: this.memory.position.revision },
-        'synchronisation',
-      );
+    if (before !== this.#state.kind) {
+      const reason = this.#state.kind === 'stale' ? { reason: this.#state.reason } : {};
+      const { revision } = this.memory.position;
+      logger.info({ tenant, from: before, to: this.#state.kind, ...reason, revision }, 'synchronisation');
+    }
     for (const listener of this.#listeners) listener();
   }
 

@@ -1,4 +1,5 @@
 import { ChangeServiceService } from '../gen/trafficmanager/v1/change_service.ts';
+import { ChangeStreamServiceService } from '../gen/trafficmanager/v1/change_stream_service.ts';
 import { ResolverServiceService } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { RouteServiceService } from '../gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from '../gen/trafficmanager/v1/tenant_service.ts';
@@ -17,6 +18,8 @@ export interface TrafficManagerClient extends Disposable {
   readonly tenants: ServiceClient<TenantServiceService>;
   /** The change log. */
   readonly changes: ServiceClient<ChangeServiceService>;
+  /** How the change streams stand. */
+  readonly changeStreams: ServiceClient<ChangeStreamServiceService>;
   /** Lookups. */
   readonly resolver: ServiceClient<ResolverServiceService>;
   /**
@@ -49,6 +52,7 @@ export function createClient(options: TransportOptions): TrafficManagerClient {
     policies: createServiceClient(transport, TrafficPolicyServiceService),
     tenants: createServiceClient(transport, TenantServiceService),
     changes: createServiceClient(transport, ChangeServiceService),
+    changeStreams: createServiceClient(transport, ChangeStreamServiceService),
     resolver: createServiceClient(transport, ResolverServiceService),
     watch: createServiceClient(transport, WatchServiceService).watch,
     transport,

@@ -25,6 +25,12 @@ export {
 } from '../gen/trafficmanager/v1/change.ts';
 export { ChangeOrder } from '../gen/trafficmanager/v1/change_service.ts';
 export {
+  ChangeStreamConnection,
+  type ChangeStream,
+  type ChangeStreamCounters,
+  type ReconcileReport,
+} from '../gen/trafficmanager/v1/change_stream_service.ts';
+export {
   Consistency,
   Freshness,
   FreshnessSource,

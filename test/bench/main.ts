@@ -4,6 +4,7 @@ import { benchHistory } from './history/bench-history.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchBoot } from './stream/bench-boot.ts';
+import { benchPublish } from './stream/bench-publish.ts';
 import { benchStream } from './stream/bench-stream.ts';
 import { benchWatch } from './watch/bench-watch.ts';
 import { benchWrites } from './writes/bench-writes.ts';
@@ -24,6 +25,11 @@ const benches: Readonly<
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
     run: benchPolicy,
+  },
+  publish: {
+    about:
+      'from a commit to JetStream at 20, 300 and 1,000 changes a second, and what a change costs the control plane',
+    run: benchPublish,
   },
   resolve: {
     about: "unary Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth",

@@ -65,8 +65,8 @@ changeSourceContract('the change stream on NATS', () => {
       // Two questions later it has seen what was told before the first, and one more if it had to look into the stream.
       const settled = async (): Promise<void> => await Promise.race([publisher.asked(tenant, 4), ended.then(() => {})]);
       const snapshot = async (history: SidecarHistory, stalenessMs: number): Promise<void> => {
-        await publisher.fill(history);
         publisher.answer(tenant, { kind: 'position', history, stalenessMs });
+        await publisher.publishAll(history);
         await settled();
       };
       let last = new SidecarHistory(tenant);
@@ -85,7 +85,7 @@ changeSourceContract('the change stream on NATS', () => {
           await settled();
         },
         confirmed: async (history, stalenessMs) => {
-          if (!isFilled) await publisher.fill(history);
+          if (!isFilled) await publisher.publishAll(history);
           publisher.answer(tenant, { kind: 'position', history, stalenessMs });
           await settled();
         },

@@ -182,7 +182,10 @@ function run(step: Step, truth: Truth, memory: TenantMemory): void {
     case 'deliver': {
       if (memory.tenant === undefined) return;
       const changes = truth.telling(step.repeated);
-      memory.advance(step.coalesced && changes.length > 0 ? coalescedRangeOf(changes) : rangeOf(changes));
+      const range = step.coalesced && changes.length > 0 ? coalescedRangeOf(changes) : rangeOf(changes);
+      const foretold = memory.digestAfter(range.changes.filter(({ revision }) => revision > truth.toldRevision));
+      expect(foretold ?? truth.history.state.digest.toString()).toBe(truth.history.state.digest.toString());
+      memory.advance(range);
       const touched = changes.flatMap(({ subject, revision }) =>
         subject.kind === 'route' && revision > truth.toldRevision ? [subject.after.key.service] : [],
       );
@@ -226,6 +229,7 @@ function expectTruthful(truth: Truth, memory: TenantMemory): void {
   if (missing.length > 0) truth.everMissing = true;
   // An empty group that was dropped may make memory careful, never the other way round.
   const emptied = [...truth.groups].some((service) => !hasLiveRoute(truth, service));
+  expect(memory.digestAfter([])).toBe(memory.isComplete ? truth.told.digest.toString() : undefined);
   if (memory.isComplete) expect(missing).toEqual([]);
   else if (memory.tenant !== undefined) expect(truth.everMissing || emptied).toBe(true);
 }

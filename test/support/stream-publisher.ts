@@ -63,7 +63,7 @@ export class StreamPublisher implements AsyncDisposable {
   }
 
   /** Makes the tenant's stream, with everything the tenant has, and closes it. */
-  async fill(history: SidecarHistory): Promise<void> {
+  async publishAll(history: SidecarHistory): Promise<void> {
     await this.create(history.tenant);
     await this.put(standingChanges(history));
     await this.close(history);

@@ -136,7 +136,9 @@ export class Relay {
     }
   }
 
+  /** What was published last is remembered, as well as can be: who comes next compares the streams with it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#record();
     this.#stopped.abort();
     this.#subscriptions.dispose();
     await Promise.all([...this.#working, ...[...this.#tenants.values()].map(({ running }) => running)]);

@@ -6,8 +6,7 @@ import type { ReconcileReport, StreamRecord } from '../../ports/stream-records.t
 import type { TenantReplica } from '../tenant-replica.ts';
 import { relayLimits } from './limits.ts';
 import { LiveTeller, type Voice } from './live-teller.ts';
-import type { Change } from '../../domain/change.ts';
-import { newestChanges, olderChanges } from './newest-changes.ts';
+import { emptyRange, extendedRange, loggedRange, streamedChanges } from './change-range.ts';
 import { lookAtStream, NotLeadingError, type KnownStream, type OpenStream } from './open-stream.ts';
 import type { RelayOptions } from './relay-options.ts';
 import { repairStream } from './repair-stream.ts';
@@ -24,6 +23,15 @@ type State =
     }
   | { readonly kind: 'open'; readonly open: OpenStream };
 
+/** What a relay has done for one tenant, since it was made. */
+export type RelayCounters = {
+  batches: number;
+  changes: number;
+  failures: number;
+  comparisons: number;
+  repairs: number;
+};
+
 /** Publishes one tenant's changes while this replica leads, one batch at a time; what commits meanwhile is in the next one. */
 export class TenantRelay {
   readonly #options: RelayOptions;
@@ -37,6 +45,7 @@ export class TenantRelay {
   /** Settled when a comparison that was asked for is over, however it ended. */
   #verification: PromiseWithResolvers<void> | undefined;
   #appended = false;
+  readonly #counters: RelayCounters = { batches: 0, changes: 0, failures: 0, comparisons: 0, repairs: 0 };
   /** The state and the report that were last written down. */
   #recorded: { readonly open: OpenStream | undefined; readonly report: ReconcileReport | undefined } | undefined;
 
@@ -54,6 +63,15 @@ export class TenantRelay {
   /** The stream as it was left by this replica; undefined while that is not known. */
   get open(): OpenStream | undefined {
     return this.#state.kind === 'open' ? this.#state.open : undefined;
+  }
+
+  /** The last comparison of the stream with memory that this replica made. */
+  get report(): ReconcileReport | undefined {
+    return this.#report;
+  }
+
+  get counters(): Readonly<RelayCounters> {
+    return this.#counters;
   }
 
   /** As whom it speaks to those who listen; undefined: it must not. */
@@ -134,9 +152,12 @@ export class TenantRelay {
       this.#suspected = false;
       const look = await lookAtStream(this.#options, this.#tenant, before);
       if (look.kind === 'sound') return this.#opened(look.open);
+      // A repair that is broken off may leave nothing that looks suspicious.
+      this.#state = { ...before, wrong: look.reason };
       const { open, report } = await repairStream(this.#options, this.#tenant, look);
       this.#report = report;
       this.#recorded = { open, report };
+      this.#counters.repairs++;
       const { logger } = this.#options;
       // A tenant's first stream is no repair.
       if (look.head.sequence === 0) logger.info({ tenant: this.#tenant.tenant, ...report }, 'filled a stream');
@@ -173,19 +194,23 @@ export class TenantRelay {
     const tenant = this.#tenant;
     if (tenant.window === window && tenant.position.revision === published.revision) return false;
     const older = window.reaches(published.revision)
-      ? { newest: new Map<string, Change>(), until: published.revision }
-      : await olderChanges(store, tenant, published.revision);
+      ? emptyRange(published.revision)
+      : await loggedRange(store, tenant, published.revision);
     // Memory was replaced by another history, or the log does not reach back so far: either is found out by looking at the stream.
     if (tenant.window !== window || older === undefined) {
       this.#lose();
       return true;
     }
     // Changes and meta are of one moment: nothing is waited for between them.
-    const changes = newestChanges(tenant, older);
-    const meta = metaOf(tenant, open, clock.wallMs());
+    const range = extendedRange(tenant, older);
+    const subjectCount = open.subjectCount + range.created;
+    const meta = metaOf(tenant, { ...open, subjectCount }, clock.wallMs());
+    const changes = streamedChanges(range);
     const sequence = await stream.append(tenant.tenant, { after: open.sequence, changes, meta });
-    this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position } };
+    this.#state = { kind: 'open', open: { ...open, sequence, published: meta.position, subjectCount } };
     this.#appended = true;
+    this.#counters.batches++;
+    this.#counters.changes += changes.length;
     return true;
   }
 
@@ -195,6 +220,7 @@ export class TenantRelay {
     const { open } = this.#state;
     const { tenant } = this.#tenant;
     const verification = await verifyStream(this.#options, this.#tenant, open);
+    this.#counters.comparisons++;
     switch (verification.kind) {
       case 'overtaken':
         return true;
@@ -230,6 +256,7 @@ export class TenantRelay {
     const { logger, clock, random } = this.#options;
     this.#doorbell.ring();
     if (error instanceof NotLeadingError) return;
+    this.#counters.failures++;
     const moved = error instanceof ChangeStreamError && error.failure === 'moved';
     if (failures > 0 || !moved)
       logger.warn({ error, tenant: this.#tenant.tenant }, 'cannot publish to a stream now; looking at it again');

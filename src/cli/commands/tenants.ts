@@ -44,6 +44,7 @@ export function addTenantsCommands(program: Command, terminal: Terminal): void {
     method: 'undeleteTenant',
   });
   addRollback(tenants, terminal);
+  addStream(tenants, terminal);
 }
 
 const quotaOptions = {
@@ -112,4 +113,17 @@ function addRollback(tenants: Command, terminal: Terminal): void {
       await openOutput(command, terminal).result(await client.routes.rollbackTenant(request));
     },
   );
+}
+
+function addStream(tenants: Command, terminal: Terminal): void {
+  tenants
+    .command('stream')
+    .description(
+      "show how far a tenant's change stream is, who publishes to it, and its last comparison with the database",
+    )
+    .argument('<tenant>')
+    .action(async (tenant: string, _options: unknown, command: Command) => {
+      using client = connect(command, 'control plane', terminal);
+      await openOutput(command, terminal).result(await client.changeStreams.getChangeStream({ tenant }));
+    });
 }

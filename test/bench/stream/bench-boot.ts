@@ -36,8 +36,8 @@ export async function benchBoot({ rounds }: BenchOptions): Promise<void> {
 /** Then the publisher is gone. */
 async function fillStreams(url: string): Promise<void> {
   await using publisher = await StreamPublisher.connect(url);
-  await publisher.fill(historyOf('large', 100_000));
-  for (let tenant = 0; tenant < 50; tenant++) await publisher.fill(historyOf(`small-${tenant}`, 2_000));
+  await publisher.publishAll(historyOf('large', 100_000));
+  for (let tenant = 0; tenant < 50; tenant++) await publisher.publishAll(historyOf(`small-${tenant}`, 2_000));
 }
 
 async function boot(url: string, tenant: string): Promise<number> {

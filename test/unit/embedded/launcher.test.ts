@@ -11,6 +11,7 @@ import { requireFreeSpace, writePrivateFile } from '../../../deploy/embedded/pri
 import { createProgress } from '../../../deploy/embedded/progress.ts';
 import { nameUser, parseNobody } from '../../../deploy/embedded/run-as.ts';
 import { chooseSocketPath } from '../../../deploy/embedded/socket-path.ts';
+import { chooseSource, describeSource } from '../../../deploy/embedded/parts.ts';
 import { describeProduct } from '../../../deploy/embedded/summary.ts';
 
 describe('the configuration', () => {
@@ -25,7 +26,7 @@ describe('the configuration', () => {
       controlPlane: { host: '127.0.0.1', port: 7400 },
       sidecar: { host: '127.0.0.1', port: 7401 },
       sidecarSocket: undefined,
-      sidecarSource: 'grpc://127.0.0.1:7400',
+      sidecarSource: undefined,
       sidecarTenants: 'acme,globex,*',
       drainMs: 5_000,
       exampleFile: '/project/deploy/examples/shop.yaml',
@@ -50,8 +51,6 @@ describe('the configuration', () => {
       controlPlane: { host: '0.0.0.0', port: 9000 },
       sidecar: { host: '::1', port: 9001 },
       sidecarSocket: '/run/tm.sock',
-      // Follows the control plane's address.
-      sidecarSource: 'grpc://127.0.0.1:9000',
       sidecarTenants: 'acme',
       exampleFile: 'my.yaml',
       environment,
@@ -175,12 +174,34 @@ test('a private file is whole and private whatever was there', async () => {
   await rm(directory, { recursive: true });
 });
 
+describe('the source of a sidecar', () => {
+  const choose = (environment: Record<string, string>, broker?: string) => {
+    const configuration = readConfiguration({ environment, projectDirectory: '/project', workingDirectory: '/work' });
+    return chooseSource(
+      { configuration },
+      broker === undefined ? undefined : { url: broker, usage: '', part: undefined },
+    );
+  };
+
+  test('is the change stream where there is NATS, else Watch of the control plane, else what was asked for', () => {
+    expect(choose({}, 'nats://127.0.0.1:4222')).toBe('nats://127.0.0.1:4222');
+    expect(choose({ TM_CONTROL_PLANE_ADDRESS: '0.0.0.0:9000' })).toBe('grpc://127.0.0.1:9000');
+    expect(choose({ TM_SIDECAR_SOURCE: 'grpc://other:1' }, 'nats://127.0.0.1:4222')).toBe('grpc://other:1');
+  });
+
+  test('is shown without a password', () => {
+    expect(describeSource('nats://user:secret@broker:4222')).toBe('the change stream on NATS (broker:4222)');
+    expect(describeSource('grpc://127.0.0.1:7400')).toBe("the control plane's Watch (127.0.0.1:7400)");
+  });
+});
+
 describe('the summary', () => {
   const summary = (environment: Record<string, string>) =>
     describeProduct({
       configuration: readConfiguration({ environment, projectDirectory: '/project', workingDirectory: '/work' }),
       state: { path: '/state', logs: '/state/logs' },
       socket: '/state/sidecar.sock',
+      source: 'nats://u:secret@broker:4222',
       database: { url: 'postgresql://u:secret@db/x', usage: 'db/x (DATABASE_URL)', part: undefined },
       broker: undefined,
       lookup: {
@@ -197,7 +218,14 @@ describe('the summary', () => {
       `'{"key":{"tenant":"acme","service":"cart","environment":"production"}}' 127.0.0.1:7401 trafficmanager.v1.Resolver`,
     );
     expect(text).toContain('It answered in 1.2 ms:\n\n  {\n    "route": {}\n  }\n');
-    for (const place of ['127.0.0.1:7400', '127.0.0.1:7401', 'unix:/state/sidecar.sock', 'db/x', '/state/logs']) {
+    for (const place of [
+      '127.0.0.1:7400',
+      '127.0.0.1:7401',
+      'unix:/state/sidecar.sock',
+      'db/x',
+      '/state/logs',
+      'broker:4222',
+    ]) {
       expect(text).toContain(place);
     }
     expect(text).not.toContain('secret');

@@ -301,3 +301,45 @@ test.each(['while following', 'while waiting'] as const)('it stops %s', async (w
   await everybodysTurn();
   expect(source.followings).toHaveLength(1);
 });
+
+test('cut off from whoever knows how fresh it is, it goes on applying what it is told, and is live again with the next proof', async () => {
+  await using run = await startLive();
+  const { sync, clock, history, following } = run;
+  clock.advance(100);
+  following.tell((sink) => sink.cutOff('no relay answers'));
+  expect(sync.state).toEqual({ kind: 'stale', reason: 'no relay answers' });
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://unproven:1'))), undefined));
+  expect(heldUrl(sync)).toBe('grpc://unproven:1');
+  expect(sync.state).toEqual({ kind: 'stale', reason: 'no relay answers' });
+  expect(sync.stalenessMs()).toBe(100);
+  following.tell((sink) => sink.confirmed(history.position, 7));
+  expect(sync.state).toEqual({ kind: 'live' });
+  expect(sync.stalenessMs()).toBe(7);
+  // What proves nothing takes nothing away either.
+  following.tell((sink) => sink.changes(rangeOf(history.commit(moveRoute(key, 'grpc://again:1'))), undefined));
+  expect(sync.state).toEqual({ kind: 'live' });
+});
+
+test('a snapshot that nobody vouches for is held, and stale', async () => {
+  await using run = start();
+  const { sync, source, history } = run;
+  const following = await source.following(1);
+  following.tell((sink) => sink.cutOff('no relay answers'));
+  expect(sync.state).toEqual({ kind: 'booting' });
+  following.tell((sink) => sink.snapshot(history.snapshot(), undefined));
+  expect(sync.state).toEqual({ kind: 'stale', reason: 'no relay answers' });
+  expect(heldUrl(sync)).toBeDefined();
+});
+
+test('its source sees what is held, and what its digest would be', async () => {
+  await using run = await startLive();
+  const { history, following } = run;
+  following.tell(({ held }) => {
+    expect(held.tenant?.tenant).toBe('acme');
+    expect(held.position).toEqual(history.position);
+    expect(held.digestAfter([])).toBe(history.state.digest.toString());
+    const changes = history.commit(moveRoute(key, 'grpc://next:1'));
+    expect(held.digestAfter(changes)).toBe(history.state.digest.toString());
+  });
+  expect(following.isFollowed()).toBe(true);
+});
