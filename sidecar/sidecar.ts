@@ -1,6 +1,7 @@
 import { createClient } from '../src/client/create-client.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
+import { SettingError } from '../src/platform/environment.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
@@ -18,7 +19,10 @@ import { createAskControlPlane } from './lookup/ask-control-plane.ts';
 import { MemoryAnswers } from './lookup/memory-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
+import { restoreMemories } from './snapshot/restore-memories.ts';
+import { SnapshotFiles } from './snapshot/snapshot-files.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
+import { SnapshotSaver } from './snapshot/snapshot-saver.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
@@ -39,18 +43,39 @@ export async function startSidecar(
   { clock, random }: Surroundings = { clock: systemClock, random: systemRandom },
 ): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
-  const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
+  const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax, services: config.scope.services });
   const sourceClient = started.use(createClient({ address: config.source }));
   const controlPlane = started.use(createClient({ address: config.controlPlane }));
-  const source = new ControlPlaneSource(sourceClient, clock);
+  const source = new ControlPlaneSource(sourceClient, { clock, services: config.scope.services });
+  const disk = await openDisk(config, { memory, clock, logger });
+  const saver = disk && started.use(new SnapshotSaver({ files: disk.files, clock, logger }));
   const subscriptions = started.use(
     new Subscriptions({
       scope: config.scope,
-      start: (tenant) => new TenantSync({ tenant, memory: memory.tenant(tenant), source, clock, random, logger }),
-      release: (tenant) => memory.release(tenant),
+      start: (tenant) => {
+        const restoredStalenessMs = disk?.restored.get(tenant);
+        const tenantMemory = memory.tenant(tenant);
+        const sync = new TenantSync({
+          tenant,
+          memory: tenantMemory,
+          source,
+          clock,
+          random,
+          logger,
+          restoredStalenessMs,
+        });
+        saver?.add(sync);
+        return sync;
+      },
+      release: (tenant) => {
+        memory.release(tenant);
+        saver?.remove(tenant);
+      },
       clock,
     }),
   );
+  // Those of before are followed again, so that what is known of them is not for ever as old as their files.
+  for (const tenant of disk?.restored.keys() ?? []) subscriptions.find(tenant);
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const options = serviceOptions({ logger, draining: grpc.draining });
@@ -87,6 +112,22 @@ export async function startSidecar(
   for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** The state directory, and what it knew: read before anything else is asked. */
+async function openDisk(
+  { stateDirectory, scope }: SidecarConfig,
+  parts: { readonly memory: SnapshotMemory; readonly clock: Clock; readonly logger: Logger },
+): Promise<{ files: SnapshotFiles; restored: ReadonlyMap<string, number> } | undefined> {
+  if (stateDirectory === undefined) return undefined;
+  const files = new SnapshotFiles({ directory: stateDirectory, logger: parts.logger, processId: process.pid });
+  const isInScope = (tenant: string): boolean => scope.onDemand || scope.tenants.includes(tenant);
+  try {
+    return { files, restored: await restoreMemories({ ...parts, files, isInScope }) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SettingError(`TM_SIDECAR_STATE_DIR=${stateDirectory} cannot be used: ${why}`, { cause: error });
+  }
 }
 
 /**

@@ -113,6 +113,7 @@ export async function startSidecar(context: PartContext, socket: string): Promis
       TM_SIDECAR_SOCKET: socket,
       TM_SIDECAR_SOURCE: configuration.sidecarSource,
       TM_SIDECAR_TENANTS: configuration.sidecarTenants,
+      TM_SIDECAR_STATE_DIR: join(context.state.path, 'sidecar'),
     },
   });
   progress(`the sidecar serves on ${address === undefined ? '' : `${address} and `}${socket}`);

@@ -48,7 +48,7 @@ export class SidecarResolver implements Resolver {
       if (consistency.kind === 'eventual') throw whyNotHeld(sync, lookup.tenant);
       return this.#askInstead(sync, { lookup, consistency, context });
     }
-    if (!isKnown(sync, lookup)) return askControlPlane(lookup, consistency, context);
+    if (!sync.memory.knows(lookup.service, lookup.environment)) return askControlPlane(lookup, consistency, context);
     return this.#fromMemory(sync, lookup);
   }
 
@@ -121,11 +121,6 @@ export class SidecarResolver implements Resolver {
       clock: this.#options.clock,
     });
   }
-}
-
-/** Whether memory can say what there is. Of a deleted tenant it can, whatever it holds: there is nothing. */
-function isKnown({ memory }: TenantSync, { service, environment }: Lookup): boolean {
-  return memory.tenant?.state === 'DELETED' || memory.isComplete || memory.find(service, environment) !== undefined;
 }
 
 function whyNotHeld(sync: TenantSync, tenant: string): DomainError {

@@ -7,6 +7,7 @@ import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { sidecarLimits } from '../limits.ts';
 import { addToGroup, changeGroup, groupBytesMin, type Group } from './group.ts';
+import type { DiskSnapshot } from './disk-format.ts';
 import { Slabs } from './slabs.ts';
 
 export type SnapshotMemoryOptions = {
@@ -79,6 +80,9 @@ export type HeldSnapshot = SnapshotPart & { readonly position: Position };
 /** Resources of a snapshot, none of them deleted. */
 export type SnapshotPart = { readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
 
+/** A group in a tenant. */
+export type GroupName = { readonly service: string; readonly environment: string };
+
 /** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
 export type ChangeRange = {
   /** In revision order. */
@@ -99,6 +103,8 @@ export class TenantMemory implements TenantView {
   readonly #keys = new Set<string>();
   /** Of a snapshot that is still arriving. */
   readonly #staged = new Map<string, Group>();
+  /** Keys of groups that have changed or gone since the last {@link beginSaving}; undefined: all have. */
+  #touched: Set<string> | undefined;
   #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.window);
   #tenant: Tenant | undefined;
   #complete = false;
@@ -193,16 +199,7 @@ export class TenantMemory implements TenantView {
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#tenant = {
-      tenant: this.#name,
-      displayName: '',
-      quotas: {},
-      state: 'ACTIVE',
-      etag: '',
-      ownRevision: 0,
-      revision: position.revision,
-      createTimeMs: 0,
-    };
+    this.#tenant = tenantRecord(this.#name, 'ACTIVE', position.revision);
     for (const [key, group] of this.#staged) {
       group.asOf = position.revision;
       this.#put(key, group);
@@ -222,8 +219,60 @@ export class TenantMemory implements TenantView {
     this.#notify();
   }
 
+  /** Takes what a file of before knows: usable at once, and as old as it is. */
+  restore({ state, position, complete, groups }: DiskSnapshot): void {
+    this.clear();
+    this.#complete = complete;
+    this.#tenant = tenantRecord(this.#name, state, position.revision);
+    for (const { service, environment, group } of groups.values()) {
+      group.settle(this.#slabs);
+      this.#put(this.#keyOf(service, environment), group);
+    }
+    this.#window = new ChangeWindow(position, sidecarLimits.window);
+    this.#notify();
+  }
+
+  /**
+   * What is held, to be saved piece by piece while it changes: first all names, then, from one moment on, those of the groups that
+   * have changed or gone since. Only one at a time.
+   */
+  beginSaving(): {
+    readonly names: readonly GroupName[];
+    changed(): readonly GroupName[];
+    readonly isOutrun: () => boolean;
+  } {
+    const touched = (this.#touched = new Set<string>());
+    const nameOf = (key: string): GroupName => {
+      const [, service = '', environment = ''] = key.split('/');
+      return { service, environment };
+    };
+    return {
+      names: Array.from(this.#keys, nameOf),
+      changed: () => Array.from(touched, nameOf),
+      isOutrun: () => this.#touched !== touched,
+    };
+  }
+
+  /** As {@link find}, without counting as a use. */
+  peek({ service, environment }: GroupName): Group | undefined {
+    return this.#groups.peek(this.#keyOf(service, environment));
+  }
+
+  /** Whether all changes of these services arrive here; of none: of all services. */
+  subscribesTo(services: readonly string[]): boolean {
+    const subscribed = this.#services;
+    if (subscribed === undefined) return true;
+    return services.length > 0 && services.every((service) => subscribed.has(service));
+  }
+
+  /** The services that are subscribed to; null: all. */
+  get services(): readonly string[] | null {
+    return this.#services === undefined ? null : [...this.#services].toSorted();
+  }
+
   /** Drops every group that is held. */
   clear(): void {
+    this.#touched = undefined;
     for (const key of this.#keys) this.#groups.delete(key);
     this.#keys.clear();
     this.#complete = false;
@@ -231,6 +280,7 @@ export class TenantMemory implements TenantView {
 
   /** A group was evicted: what it held is unknown from now on. */
   forget(key: string): void {
+    this.#touched?.add(key);
     this.#keys.delete(key);
     this.#complete = false;
   }
@@ -253,6 +303,7 @@ export class TenantMemory implements TenantView {
   }
 
   #put(key: string, group: Group): void {
+    this.#touched?.add(key);
     this.#keys.add(key);
     this.#groups.set(key, group);
     if (this.#groups.has(key)) return;
@@ -268,4 +319,9 @@ export class TenantMemory implements TenantView {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** What a sidecar knows of a tenant itself: that it is there. */
+function tenantRecord(tenant: string, state: Tenant['state'], revision: number): Tenant {
+  return { tenant, displayName: '', quotas: {}, state, etag: '', ownRevision: 0, revision, createTimeMs: 0 };
 }

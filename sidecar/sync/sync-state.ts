@@ -11,6 +11,8 @@ export type SyncState =
 
 export type SyncEvent =
   | { readonly kind: 'received' }
+  /** A snapshot was read from disk. */
+  | { readonly kind: 'restored' }
   | { readonly kind: 'disconnected'; readonly reason: string }
   | { readonly kind: 'tenant_not_found'; readonly atMs: number };
 
@@ -19,6 +21,8 @@ export function nextSyncState(state: SyncState, event: SyncEvent): SyncState {
   switch (event.kind) {
     case 'received':
       return { kind: 'live' };
+    case 'restored':
+      return { kind: 'stale', reason: 'read from disk, not confirmed by the source yet' };
     case 'disconnected':
       return state.kind === 'live' || state.kind === 'stale'
         ? { kind: 'stale', reason: event.reason }

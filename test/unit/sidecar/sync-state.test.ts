@@ -10,6 +10,7 @@ const states = {
 
 const events = {
   received: { kind: 'received' },
+  restored: { kind: 'restored' },
   disconnected: { kind: 'disconnected', reason: 'cut off' },
   tenant_not_found: { kind: 'tenant_not_found', atMs: 7 },
 } as const satisfies Record<SyncEvent['kind'], SyncEvent>;
@@ -17,16 +18,17 @@ const events = {
 const live: SyncState = { kind: 'live' };
 const booting: SyncState = { kind: 'booting' };
 const cutOff: SyncState = { kind: 'stale', reason: 'cut off' };
+const fromDisk: SyncState = { kind: 'stale', reason: 'read from disk, not confirmed by the source yet' };
 const lost: SyncState = { kind: 'stale', reason: 'the source has lost this tenant' };
 const absent: SyncState = { kind: 'absent', sinceMs: 7 };
 
 /** The types make it exhaustive: a new state or event does not compile without its rows here. */
 const table: Record<SyncState['kind'], Record<SyncEvent['kind'], SyncState>> = {
-  booting: { received: live, disconnected: booting, tenant_not_found: absent },
-  live: { received: live, disconnected: cutOff, tenant_not_found: lost },
-  stale: { received: live, disconnected: cutOff, tenant_not_found: lost },
+  booting: { received: live, restored: fromDisk, disconnected: booting, tenant_not_found: absent },
+  live: { received: live, restored: fromDisk, disconnected: cutOff, tenant_not_found: lost },
+  stale: { received: live, restored: fromDisk, disconnected: cutOff, tenant_not_found: lost },
   // What was said before the source went out of reach is not known any more.
-  absent: { received: live, disconnected: booting, tenant_not_found: absent },
+  absent: { received: live, restored: fromDisk, disconnected: booting, tenant_not_found: absent },
 };
 
 const rows = Object.entries(table).flatMap(([from, row]) =>
