@@ -15,8 +15,12 @@ import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import type { SidecarConfig } from './config.ts';
+import { LookupAdmission } from './guard/lookup-admission.ts';
+import { RetryBudget } from './guard/retry-budget.ts';
+import { controlPlaneGuard, sidecarLimits } from './limits.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
 import { MemoryAnswers } from './lookup/memory-answers.ts';
+import { RememberedAnswers } from './lookup/remembered-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
 import { restoreMemories } from './snapshot/restore-memories.ts';
@@ -43,10 +47,17 @@ export async function startSidecar(
   { clock, random }: Surroundings = { clock: systemClock, random: systemRandom },
 ): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
-  const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax, services: config.scope.services });
   const sourceClient = started.use(createClient({ address: config.source }));
   const controlPlane = started.use(createClient({ address: config.controlPlane }));
   const source = new ControlPlaneSource(sourceClient, { clock, services: config.scope.services });
+  const budget = new RetryBudget(controlPlaneGuard.retryBudget);
+  const ask = createAskControlPlane({ client: controlPlane, clock, random, budget, logger });
+  const remembered = new RememberedAnswers({ ask, clock });
+  const memory = new SnapshotMemory({
+    bytesMax: config.memoryBytesMax,
+    services: config.scope.services,
+    onUnheldChange: (tenant, group, revision) => remembered.changed(tenant, group, revision),
+  });
   const disk = await openDisk(config, { memory, clock, logger });
   const saver = disk && started.use(new SnapshotSaver({ files: disk.files, clock, logger }));
   const subscriptions = started.use(
@@ -65,6 +76,7 @@ export async function startSidecar(
           restoredStalenessMs,
         });
         saver?.add(sync);
+        whenLiveAgain(sync, () => remembered.warm(tenant));
         return sync;
       },
       release: (tenant) => {
@@ -79,10 +91,10 @@ export async function startSidecar(
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const options = serviceOptions({ logger, draining: grpc.draining });
-  const askControlPlane = createAskControlPlane({ client: controlPlane, clock, logger });
+  const admission = new LookupAdmission(sidecarLimits.admission);
   const resolver = bindService(
     ResolverServiceService,
-    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
+    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random })),
     { ...options, instants: resolverInstants(new MemoryAnswers({ subscriptions, random })) },
   );
   const watch = bindService(
@@ -112,6 +124,15 @@ export async function startSidecar(
   for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Calls back each time that a source which was cut off is there again. */
+function whenLiveAgain(sync: TenantSync, back: () => void): void {
+  let before = sync.state.kind;
+  sync.subscribe(() => {
+    if (before === 'stale' && sync.state.kind === 'live') back();
+    before = sync.state.kind;
+  });
 }
 
 /** The state directory, and what it knew: read before anything else is asked. */

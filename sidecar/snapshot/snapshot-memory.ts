@@ -14,10 +14,15 @@ export type SnapshotMemoryOptions = {
   readonly bytesMax: number;
   /** The services that are subscribed to; undefined: all. Of any other, nothing that is not here is known. */
   readonly services?: ReadonlySet<string> | undefined;
+  /** Told of changes to what is not held, so that what others remember of it can go. No group: anything may have changed. */
+  readonly onUnheldChange?: (tenant: string, group: GroupName | undefined, revision: number) => void;
 };
 
 /** Where groups are kept: their entries in one LRU, their bytes in slabs. */
-type Shelf = { readonly groups: LRUCache<string, Group>; readonly slabs: Slabs };
+type Shelf = Pick<Required<SnapshotMemoryOptions>, 'services' | 'onUnheldChange'> & {
+  readonly groups: LRUCache<string, Group>;
+  readonly slabs: Slabs;
+};
 
 /**
  * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes and entries. What does not
@@ -26,10 +31,9 @@ type Shelf = { readonly groups: LRUCache<string, Group>; readonly slabs: Slabs }
 export class SnapshotMemory {
   readonly #shelf: Shelf;
   readonly #tenants = new Map<string, TenantMemory>();
-  readonly #services: ReadonlySet<string> | undefined;
   #evictions = 0;
 
-  constructor({ bytesMax, services }: SnapshotMemoryOptions) {
+  constructor({ bytesMax, services, onUnheldChange = () => {} }: SnapshotMemoryOptions) {
     const slabs = new Slabs();
     const groups = new LRUCache<string, Group>({
       max: Math.min(sidecarLimits.groupsMax, Math.ceil(bytesMax / groupBytesMin)),
@@ -42,15 +46,14 @@ export class SnapshotMemory {
         this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
       },
     });
-    this.#shelf = { groups, slabs };
-    this.#services = services;
+    this.#shelf = { groups, slabs, services, onUnheldChange };
   }
 
   /** The tenant's memory; empty and not ready until its first snapshot. */
   tenant(tenant: string): TenantMemory {
     let memory = this.#tenants.get(tenant);
     if (memory === undefined) {
-      memory = new TenantMemory(tenant, this.#shelf, this.#services);
+      memory = new TenantMemory(tenant, this.#shelf);
       this.#tenants.set(tenant, memory);
     }
     return memory;
@@ -99,6 +102,7 @@ export class TenantMemory implements TenantView {
   readonly #groups: LRUCache<string, Group>;
   readonly #slabs: Slabs;
   readonly #services: ReadonlySet<string> | undefined;
+  readonly #onUnheldChange: Shelf['onUnheldChange'];
   readonly #listeners = new Set<() => void>();
   readonly #keys = new Set<string>();
   /** Of a snapshot that is still arriving. */
@@ -109,11 +113,12 @@ export class TenantMemory implements TenantView {
   #tenant: Tenant | undefined;
   #complete = false;
 
-  constructor(name: string, { groups, slabs }: Shelf, services: ReadonlySet<string> | undefined) {
+  constructor(name: string, { groups, slabs, services, onUnheldChange }: Shelf) {
     this.#name = name;
     this.#groups = groups;
     this.#slabs = slabs;
     this.#services = services;
+    this.#onUnheldChange = onUnheldChange;
   }
 
   /** Present once a snapshot has arrived: only then can anything be answered. */
@@ -206,6 +211,7 @@ export class TenantMemory implements TenantView {
     }
     this.#staged.clear();
     this.#window = new ChangeWindow(position, sidecarLimits.window);
+    this.#onUnheldChange(this.#name, undefined, position.revision);
     this.#notify();
   }
 
@@ -289,13 +295,15 @@ export class TenantMemory implements TenantView {
     const { subject } = change;
     if (subject.kind === 'tenant') {
       this.#tenant = subject.after;
+      this.#onUnheldChange(this.#name, undefined, change.revision);
       return;
     }
     const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
     const key = this.#keyOf(service, environment);
     const held = this.#groups.peek(key);
     // Of an evicted group one change does not make a whole: it stays unknown.
-    if (held === undefined && !this.#complete) return;
+    if (held === undefined && !this.#complete)
+      return this.#onUnheldChange(this.#name, { service, environment }, change.revision);
     const changed = changeGroup(held, change);
     if (changed === undefined || changed === held) return;
     changed.settle(this.#slabs);
