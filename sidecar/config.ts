@@ -1,5 +1,6 @@
 import { parseAddress } from '../src/client/address.ts';
 import { TrafficManagerError } from '../src/client/traffic-manager-error.ts';
+import { limits } from '../src/domain/limits.ts';
 import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
 import { sidecarLimits } from './limits.ts';
@@ -10,6 +11,8 @@ export type Scope = {
   readonly tenants: readonly string[];
   /** Whether any other tenant is followed from its first lookup on. */
   readonly onDemand: boolean;
+  /** The services whose routes are followed; undefined: all. Any other is asked of the control plane, and remembered for a while. */
+  readonly services?: ReadonlySet<string> | undefined;
 };
 
 /** Everything a sidecar process is told from outside, read once. */
@@ -25,8 +28,13 @@ export type SidecarConfig = {
   readonly source: string;
   /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source, else 127.0.0.1:7400. */
   readonly controlPlane: string;
-  /** `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. */
+  /**
+   * `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. `TM_SIDECAR_SERVICES`: names
+   * separated by commas, 1,000 at most, of all these tenants; not set: all.
+   */
   readonly scope: Scope;
+  /** `TM_SIDECAR_STATE_DIR`: where snapshots are kept for the next start (mode 0700, made if absent); not set: nowhere. */
+  readonly stateDirectory: string | undefined;
   /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 65,536; 64. */
   readonly memoryBytesMax: number;
   /** `TM_WATCHERS_MAX`: watches at a time, 0 to 1,000,000; 1,000. */
@@ -42,7 +50,7 @@ export type SidecarConfig = {
 const sourceExample = 'grpc://127.0.0.1:7400';
 const natsExample = 'nats://127.0.0.1:4222';
 const controlPlaneExample = '127.0.0.1:7400';
-const tenantPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const namePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
 
 /** Reads the environment; throws a SettingError that names the variable. */
@@ -84,7 +92,11 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     socketPath,
     source,
     controlPlane,
-    scope: scopeFrom(environment.text('TM_SIDECAR_TENANTS', '*')),
+    scope: {
+      ...scopeFrom(environment.text('TM_SIDECAR_TENANTS', '*')),
+      services: servicesFrom(environment.optional('TM_SIDECAR_SERVICES')),
+    },
+    stateDirectory: environment.optional('TM_SIDECAR_STATE_DIR'),
     memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
     watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 1_000, min: 0, max: 1_000_000 }),
     watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
@@ -124,8 +136,19 @@ function canConnectTo(address: string): boolean {
 function scopeFrom(text: string): Scope {
   const names = text.split(',').map((name) => name.trim());
   const tenants = names.filter((name) => name !== '*');
-  const wrong = tenants.find((name) => !tenantPattern.test(name));
+  const wrong = tenants.find((name) => !namePattern.test(name));
   if (wrong !== undefined)
     throw new SettingError(`TM_SIDECAR_TENANTS holds ${JSON.stringify(wrong)}, which is not a tenant's name or *`);
   return { tenants: [...new Set(tenants)], onDemand: names.includes('*') };
+}
+
+function servicesFrom(text: string | undefined): ReadonlySet<string> | undefined {
+  if (text === undefined) return undefined;
+  const names = text.split(',').map((name) => name.trim());
+  const wrong = names.find((name) => !namePattern.test(name));
+  if (wrong !== undefined)
+    throw new SettingError(`TM_SIDECAR_SERVICES holds ${JSON.stringify(wrong)}, which is not a service's name`);
+  if (names.length > limits.watchFiltersMax)
+    throw new SettingError(`TM_SIDECAR_SERVICES has more than ${limits.watchFiltersMax} names`);
+  return new Set(names);
 }

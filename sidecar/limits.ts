@@ -21,6 +21,29 @@ export const sidecarLimits = {
   /** How long "there is no such tenant" is believed, ms, and of how many names. */
   unknownTenantTtlMs: 2_000,
   unknownTenantsMax: 10_000,
+  /** Lookups that wait for something: 100 MB at 10 KB each; one tenant's fill no more than a quarter. */
+  admission: { waitingMax: 10_000, waitingPerTenantMax: 2_500, retryDelayMs: 1_000 },
+  /** What the control plane answered to what memory does not hold. */
+  answers: {
+    countMax: 10_000,
+    /** At 2.5 KB an answer 3,300 of them. */
+    bytesMax: 8 * 1024 * 1024,
+    /** Answered without a word to the control plane, ms; looked up again after `refreshMs` of them, it is asked in the background. */
+    freshMs: 5_000,
+    refreshMs: 4_000,
+    /** Answered once more while it is asked for again, ms: six times as long, so that a pause of the callers is no wave of misses. */
+    whileRevalidatingMs: 30_000,
+    /** Answered when the control plane does not, ms: an outage that is noticed and mended. */
+    ifErrorMs: 3_600_000,
+    /** "There is nothing" is believed, ms: as long as a deployment can wait for its first lookup. */
+    absentMs: 2_000,
+    /** Asked for again after a reconnect, of a tenant: 64 at a time, these take 10 ms. */
+    warmedMax: 100,
+  },
+  /** From a change until it is written to disk with all that followed it, ms: at 17 MB for 100,000 routes 3.4 MB/s at most. */
+  saveDelayMs: 5_000,
+  /** What a snapshot from disk is said to be old when nobody can tell, ms: a year, more than any caller takes for fresh. */
+  unknownAgeMs: 365 * 24 * 3_600_000,
   /** Of a unix socket's path: `sun_path` less the byte that ends it, 108 on Linux (unix(7)), 104 on macOS. */
   socketPathBytesMax: process.platform === 'linux' ? 107 : 103,
 } as const;
@@ -87,4 +110,12 @@ export const controlPlaneGuard = {
   concurrentMax: 64,
   /** Calls that wait; more are refused. Four of the largest batches: at 1 KB each 4 MB. */
   waitingMax: 4_000,
+  /** Of one tenant: a quarter of the places, and the largest batch waiting. */
+  perTenant: { concurrentMax: 16, waitingMax: 1_000 },
+  /** A call that fails as "unavailable" is tried again so often, when the deadline and the budget allow it. */
+  retriesMax: 2,
+  /** Full jitter: the delays are anywhere below 25 and 50 ms, of deadlines of some 100. */
+  retryBackoff: { baseMs: 25, maxMs: 100 },
+  /** One retry for ten calls; ten for a start. */
+  retryBudget: { perCall: 0.1, savedMax: 10 },
 } as const;

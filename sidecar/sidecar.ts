@@ -1,6 +1,7 @@
 import { createClient } from '../src/client/create-client.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
+import { SettingError } from '../src/platform/environment.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
 import { bindService } from '../src/platform/grpc/service.ts';
@@ -15,11 +16,18 @@ import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import { sourceKind, type SidecarConfig } from './config.ts';
+import { LookupAdmission } from './guard/lookup-admission.ts';
+import { RetryBudget } from './guard/retry-budget.ts';
+import { controlPlaneGuard, sidecarLimits } from './limits.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
 import { MemoryAnswers } from './lookup/memory-answers.ts';
+import { RememberedAnswers } from './lookup/remembered-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
+import { restoreMemories } from './snapshot/restore-memories.ts';
+import { SnapshotFiles } from './snapshot/snapshot-files.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
+import { SnapshotSaver } from './snapshot/snapshot-saver.ts';
 import type { ChangeSource } from './sync/change-source.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
 import { NatsSource } from './sync/nats-source.ts';
@@ -42,24 +50,53 @@ export async function startSidecar(
   { clock, random }: Surroundings = { clock: systemClock, random: systemRandom },
 ): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
-  const memory = new SnapshotMemory({ bytesMax: config.memoryBytesMax });
   const controlPlane = started.use(createClient({ address: config.controlPlane }));
-  const source = openSource(config.source, { started, clock, random, logger });
+  const source = openSource(config, { started, clock, random, logger });
+  const budget = new RetryBudget(controlPlaneGuard.retryBudget);
+  const ask = createAskControlPlane({ client: controlPlane, clock, random, budget, logger });
+  const remembered = new RememberedAnswers({ ask, clock });
+  const memory = new SnapshotMemory({
+    bytesMax: config.memoryBytesMax,
+    services: config.scope.services,
+    onUnheldChange: (tenant, group, revision) => remembered.changed(tenant, group, revision),
+  });
+  const disk = await openDisk(config, { memory, clock, logger });
+  const saver = disk && started.use(new SnapshotSaver({ files: disk.files, clock, logger }));
   const subscriptions = started.use(
     new Subscriptions({
       scope: config.scope,
-      start: (tenant) => new TenantSync({ tenant, memory: memory.tenant(tenant), source, clock, random, logger }),
-      release: (tenant) => memory.release(tenant),
+      start: (tenant) => {
+        const restoredStalenessMs = disk?.restored.get(tenant);
+        const tenantMemory = memory.tenant(tenant);
+        const sync = new TenantSync({
+          tenant,
+          memory: tenantMemory,
+          source,
+          clock,
+          random,
+          logger,
+          restoredStalenessMs,
+        });
+        saver?.add(sync);
+        whenLiveAgain(sync, () => remembered.warm(tenant));
+        return sync;
+      },
+      release: (tenant) => {
+        memory.release(tenant);
+        saver?.remove(tenant);
+      },
       clock,
     }),
   );
+  // Those of before are followed again, so that what is known of them is not for ever as old as their files.
+  for (const tenant of disk?.restored.keys() ?? []) subscriptions.find(tenant);
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const options = serviceOptions({ logger, draining: grpc.draining });
-  const askControlPlane = createAskControlPlane({ client: controlPlane, clock, logger });
+  const admission = new LookupAdmission(sidecarLimits.admission);
   const resolver = bindService(
     ResolverServiceService,
-    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
+    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random })),
     { ...options, instants: resolverInstants(new MemoryAnswers({ subscriptions, random })) },
   );
   const watch = bindService(
@@ -91,15 +128,41 @@ export async function startSidecar(
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** The source that a URL names, by its scheme. */
+/** The source that the configuration names, by its scheme. */
 function openSource(
-  url: string,
+  { source: url, scope }: SidecarConfig,
   { started, clock, random, logger }: Surroundings & { started: AsyncDisposableStack; logger: Logger },
 ): ChangeSource {
-  if (sourceKind(url) === 'grpc') return new ControlPlaneSource(started.use(createClient({ address: url })), clock);
+  if (sourceKind(url) === 'grpc')
+    return new ControlPlaneSource(started.use(createClient({ address: url })), { clock, services: scope.services });
   const id = newId();
   const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));
   return new NatsSource({ link, consumerName: `sidecar_${id}`, clock, random, logger });
+}
+
+/** Calls back each time that a source which was cut off is there again. */
+function whenLiveAgain(sync: TenantSync, back: () => void): void {
+  let before = sync.state.kind;
+  sync.subscribe(() => {
+    if (before === 'stale' && sync.state.kind === 'live') back();
+    before = sync.state.kind;
+  });
+}
+
+/** The state directory, and what it knew: read before anything else is asked. */
+async function openDisk(
+  { stateDirectory, scope }: SidecarConfig,
+  parts: { readonly memory: SnapshotMemory; readonly clock: Clock; readonly logger: Logger },
+): Promise<{ files: SnapshotFiles; restored: ReadonlyMap<string, number> } | undefined> {
+  if (stateDirectory === undefined) return undefined;
+  const files = new SnapshotFiles({ directory: stateDirectory, logger: parts.logger, processId: process.pid });
+  const isInScope = (tenant: string): boolean => scope.onDemand || scope.tenants.includes(tenant);
+  try {
+    return { files, restored: await restoreMemories({ ...parts, files, isInScope }) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SettingError(`TM_SIDECAR_STATE_DIR=${stateDirectory} cannot be used: ${why}`, { cause: error });
+  }
 }
 
 /**

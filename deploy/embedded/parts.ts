@@ -134,6 +134,7 @@ export async function startSidecar(
       TM_SIDECAR_SOURCE: source,
       ...(source.startsWith('nats:') ? { TM_SIDECAR_CONTROL_PLANE: chooseControlPlane(configuration) } : {}),
       TM_SIDECAR_TENANTS: configuration.sidecarTenants,
+      TM_SIDECAR_STATE_DIR: join(context.state.path, 'sidecar'),
     },
   });
   progress(`the sidecar serves on ${address === undefined ? '' : `${address} and `}${socket}`);

@@ -9,6 +9,7 @@ import {
   type Consistency as WireConsistency,
   type ResolveResponse,
 } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
+import { backoffMs } from '../../src/platform/backoff.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { CallContext } from '../../src/platform/grpc/handlers.ts';
 import type { Logger } from '../../src/platform/logger.ts';
@@ -17,21 +18,31 @@ import { durationToWire } from '../../src/wire/duration-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { reasonFromName } from '../../src/wire/status.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
-import { Bulkhead, FullError } from '../guard/bulkhead.ts';
-import { guardWithCircuitBreaker } from '../guard/circuit-breaker.ts';
+import { FullError } from '../guard/bulkhead.ts';
+import { guardWithCircuitBreaker, type BreakerState } from '../guard/circuit-breaker.ts';
+import type { RetryBudget } from '../guard/retry-budget.ts';
+import { TenantBulkheads } from '../guard/tenant-bulkheads.ts';
 import { controlPlaneGuard, sidecarLimits } from '../limits.ts';
+
+/** Who asks. */
+export type AskContext = Pick<CallContext, 'signal' | 'deadlineMs' | 'correlationId'>;
 
 /** Asks the control plane one lookup; rejects with a DomainError. */
 export type AskControlPlane = (
   lookup: Lookup,
   consistency: Consistency,
-  context: CallContext,
+  context: AskContext,
 ) => Promise<{ resolution: Resolution; freshness: Freshness }>;
 
 export type AskControlPlaneOptions = {
   readonly client: Pick<TrafficManagerClient, 'resolver'>;
   readonly clock: Clock;
+  readonly random: () => number;
+  /** Of retries, over all calls. */
+  readonly budget: RetryBudget;
   readonly logger: Logger;
+  /** Told each state that the circuit breaker comes to. */
+  readonly onBreakerState?: (state: BreakerState) => void;
 };
 
 /** Statuses that say something about the control plane itself; all others are its answers. */
@@ -52,9 +63,10 @@ function isFailure(error: unknown): boolean {
 class ImpatienceError extends Error {}
 
 /** Lookups passed on to the control plane, behind a circuit breaker and a bound on how many are under way. */
-export function createAskControlPlane({ client, clock, logger }: AskControlPlaneOptions): AskControlPlane {
+export function createAskControlPlane(options: AskControlPlaneOptions): AskControlPlane {
+  const { client, clock, random, budget, logger, onBreakerState } = options;
   const guarded = guardWithCircuitBreaker(
-    (lookup: Lookup, consistency: Consistency, context: CallContext) => {
+    (lookup: Lookup, consistency: Consistency, context: AskContext) => {
       const { tenant, service, environment, version, hashKey, attributes, method } = lookup;
       const remainingMs =
         context.deadlineMs === undefined
@@ -82,17 +94,53 @@ export function createAskControlPlane({ client, clock, logger }: AskControlPlane
     {
       ...controlPlaneGuard,
       isFailure,
-      onState: (state) => logger.warn({ state }, 'circuit breaker of the control plane'),
+      onState: (state) => {
+        logger.warn({ state }, 'circuit breaker of the control plane');
+        onBreakerState?.(state);
+      },
     },
   );
-  const bulkhead = new Bulkhead(controlPlaneGuard);
+  const bulkheads = new TenantBulkheads({ perTenant: controlPlaneGuard.perTenant, all: controlPlaneGuard });
+  const deadline = (): number => clock.wallMs() + sidecarLimits.answerReserveMs + controlPlaneGuard.timeoutMs;
   return async (lookup, consistency, context) => {
+    // Whoever has no deadline gets one: of the call and its retries together, and not of waiting for a place.
+    const call = (): Promise<ResolveResponse> => {
+      const bounded = { ...context, deadlineMs: context.deadlineMs ?? deadline() };
+      return withRetries(() => guarded(lookup, consistency, bounded), { budget, clock, random, context: bounded });
+    };
     try {
-      return answerFromWire(await bulkhead.run(() => guarded(lookup, consistency, context), context.signal));
+      return answerFromWire(await bulkheads.run(lookup.tenant, call, context.signal));
     } catch (error) {
       throw asDomainError(error);
     }
   };
+}
+
+type Retrying = {
+  readonly budget: RetryBudget;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly context: AskContext;
+};
+
+/** Calls again what the control plane did not take, while the budget and the time allow it. */
+async function withRetries<Result>(
+  call: () => Promise<Result>,
+  { budget, clock, random, context }: Retrying,
+): Promise<Result> {
+  budget.deposit();
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      const isRetriable = error instanceof TrafficManagerError && error.code === 'UNAVAILABLE' && isFailure(error);
+      if (!isRetriable || attempt >= controlPlaneGuard.retriesMax) throw error;
+      const delayMs = backoffMs(attempt, controlPlaneGuard.retryBackoff, random);
+      const remainingMs = (context.deadlineMs ?? Infinity) - clock.wallMs() - sidecarLimits.answerReserveMs;
+      if (delayMs >= remainingMs || context.signal.aborted || !budget.withdraw()) throw error;
+      await clock.sleep(delayMs, context.signal);
+    }
+  }
 }
 
 function asDomainError(error: unknown): DomainError {

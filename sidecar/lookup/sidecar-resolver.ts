@@ -12,6 +12,7 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { untilHolds } from '../../src/platform/condition.ts';
 import type { CallContext } from '../../src/platform/grpc/handlers.ts';
 import type { Resolver } from '../../src/serving/resolver-service.ts';
+import type { LookupAdmission } from '../guard/lookup-admission.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { Subscriptions } from '../sync/subscriptions.ts';
 import type { TenantSync } from '../sync/tenant-sync.ts';
@@ -23,6 +24,7 @@ type Question = { readonly lookup: Lookup; readonly consistency: Consistency; re
 export type SidecarResolverOptions = {
   readonly subscriptions: Subscriptions;
   readonly askControlPlane: AskControlPlane;
+  readonly admission: LookupAdmission;
   readonly clock: Clock;
   readonly random: () => number;
 };
@@ -36,6 +38,11 @@ export class SidecarResolver implements Resolver {
   }
 
   async resolve(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<Answer> {
+    using _place = this.#options.admission.enter(lookup.tenant);
+    return await this.#resolve(lookup, consistency, context);
+  }
+
+  async #resolve(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<Answer> {
     const { subscriptions, askControlPlane } = this.#options;
     if (consistency.kind === 'strong' || isPast(consistency)) return askControlPlane(lookup, consistency, context);
     const subscription = subscriptions.find(lookup.tenant);
@@ -48,7 +55,7 @@ export class SidecarResolver implements Resolver {
       if (consistency.kind === 'eventual') throw whyNotHeld(sync, lookup.tenant);
       return this.#askInstead(sync, { lookup, consistency, context });
     }
-    if (!isKnown(sync, lookup)) return askControlPlane(lookup, consistency, context);
+    if (!sync.memory.knows(lookup.service, lookup.environment)) return askControlPlane(lookup, consistency, context);
     return this.#fromMemory(sync, lookup);
   }
 
@@ -121,11 +128,6 @@ export class SidecarResolver implements Resolver {
       clock: this.#options.clock,
     });
   }
-}
-
-/** Whether memory can say what there is. Of a deleted tenant it can, whatever it holds: there is nothing. */
-function isKnown({ memory }: TenantSync, { service, environment }: Lookup): boolean {
-  return memory.tenant?.state === 'DELETED' || memory.isComplete || memory.find(service, environment) !== undefined;
 }
 
 function whyNotHeld(sync: TenantSync, tenant: string): DomainError {

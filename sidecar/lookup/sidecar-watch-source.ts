@@ -22,7 +22,12 @@ export class SidecarWatchSource implements WatchSource {
     this.#clock = clock;
   }
 
-  async open(tenant: string, revision: number, { signal }: CallContext): Promise<WatchedTenant> {
+  async open(
+    tenant: string,
+    revision: number,
+    { signal }: CallContext,
+    services: readonly string[] = [],
+  ): Promise<WatchedTenant> {
     const subscription = this.#subscriptions.find(tenant);
     if (subscription.kind === 'absent') throw tenantNotFound(tenant);
     if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
@@ -42,6 +47,8 @@ export class SidecarWatchSource implements WatchSource {
     if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
     // Those that resume hear of the deletion as of any change; a snapshot could not tell of it.
     if (revision === 0 && sync.memory.tenant.state === 'DELETED') throw tenantNotFound(tenant);
+    if (!sync.memory.subscribesTo(services))
+      throw notReady(tenant, 'this sidecar follows only some of its services; ask for those');
     if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
     const held = sync.memory.position.revision;
     // "Not reached by the tenant" would send the watcher back in time: only one who has just heard from the source may say so.

@@ -119,14 +119,12 @@ const noBlock = Buffer.alloc(0);
 export function createGroup(routes: Iterable<Route>, policy: TrafficPolicy | undefined, asOf: number): Group {
   const inBlock = Array.from(routes).flatMap((route) => toBlockRoute(route) ?? []);
   const block = encodeBlock({ policy: policy && spanOf(encodePolicyAnswer(policy)), routes: inBlock });
-  return new Group(block, policy && new HeldPolicy(policy), asOf);
+  return new Group(block, policy && HeldPolicy.of(policy), asOf);
 }
 
-/** A group from its bytes on disk. */
-export function groupFromContent(content: Buffer, asOf: number): Group {
-  const span = policyIn(content, 0);
-  const policy = span && decodeAnswer(content.subarray(span.start, span.end)).policy;
-  return new Group(content, policy && new HeldPolicy(policy), asOf);
+/** A group from its bytes on disk. `policyBytes`: what its policy takes, 0 when it has none. */
+export function groupFromContent(content: Buffer, { policyBytes, asOf }: { policyBytes: number; asOf: number }): Group {
+  return new Group(content, policyBytes === 0 ? undefined : new HeldPolicy(policyBytes), asOf);
 }
 
 /** The group with more in it. */
@@ -148,7 +146,7 @@ export function changeGroup(group: Group | undefined, change: Change): Group | u
   if (subject.kind === 'traffic_policy') {
     const routes = group?.blockRoutes() ?? [];
     const policy = subject.after && spanOf(encodePolicyAnswer(subject.after));
-    return new Group(encodeBlock({ policy, routes }), subject.after && new HeldPolicy(subject.after), revision);
+    return new Group(encodeBlock({ policy, routes }), subject.after && HeldPolicy.of(subject.after), revision);
   }
   const { version } = subject.after.key;
   const routes = Array.from(group?.blockRoutes() ?? []).filter((route) => route.version !== version);
@@ -165,7 +163,7 @@ function rebuilt(
   { asOf, policy }: { asOf: number; policy: TrafficPolicy | undefined },
 ): Group {
   const span = policy === undefined ? group.policyAnswer : spanOf(encodePolicyAnswer(policy));
-  const held = policy === undefined ? group.heldPolicy : new HeldPolicy(policy);
+  const held = policy === undefined ? group.heldPolicy : HeldPolicy.of(policy);
   return new Group(encodeBlock({ policy: span, routes }), held, asOf);
 }
 

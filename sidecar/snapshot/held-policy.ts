@@ -12,8 +12,12 @@ export class HeldPolicy {
   readonly bytes: number;
   #decoded: TrafficPolicy | undefined;
 
-  constructor(policy: TrafficPolicy) {
-    this.bytes = bytesOfPolicy(policy);
+  constructor(bytes: number) {
+    this.bytes = bytes;
+  }
+
+  static of(policy: TrafficPolicy): HeldPolicy {
+    return new HeldPolicy(bytesOfPolicy(policy));
   }
 
   /** The policy, from the block of its group. */

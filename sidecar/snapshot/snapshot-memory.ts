@@ -9,16 +9,22 @@ import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { sidecarLimits } from '../limits.ts';
 import { addToGroup, changeGroup, groupBytesMin, type Group } from './group.ts';
 import { moveDigest } from './move-digest.ts';
+import type { DiskSnapshot } from './disk-format.ts';
 import { Slabs } from './slabs.ts';
 
 export type SnapshotMemoryOptions = {
   readonly bytesMax: number;
   /** The services that are subscribed to; undefined: all. Of any other, nothing that is not here is known. */
   readonly services?: ReadonlySet<string> | undefined;
+  /** Told of changes to what is not held, so that what others remember of it can go. No group: anything may have changed. */
+  readonly onUnheldChange?: (tenant: string, group: GroupName | undefined, revision: number) => void;
 };
 
 /** Where groups are kept: their entries in one LRU, their bytes in slabs. */
-type Shelf = { readonly groups: LRUCache<string, Group>; readonly slabs: Slabs };
+type Shelf = Pick<Required<SnapshotMemoryOptions>, 'services' | 'onUnheldChange'> & {
+  readonly groups: LRUCache<string, Group>;
+  readonly slabs: Slabs;
+};
 
 /**
  * The configuration that a sidecar holds, of all its tenants together, in one LRU bounded in bytes and entries. What does not
@@ -27,10 +33,9 @@ type Shelf = { readonly groups: LRUCache<string, Group>; readonly slabs: Slabs }
 export class SnapshotMemory {
   readonly #shelf: Shelf;
   readonly #tenants = new Map<string, TenantMemory>();
-  readonly #services: ReadonlySet<string> | undefined;
   #evictions = 0;
 
-  constructor({ bytesMax, services }: SnapshotMemoryOptions) {
+  constructor({ bytesMax, services, onUnheldChange = () => {} }: SnapshotMemoryOptions) {
     const slabs = new Slabs();
     const groups = new LRUCache<string, Group>({
       max: Math.min(sidecarLimits.groupsMax, Math.ceil(bytesMax / groupBytesMin)),
@@ -43,15 +48,14 @@ export class SnapshotMemory {
         this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
       },
     });
-    this.#shelf = { groups, slabs };
-    this.#services = services;
+    this.#shelf = { groups, slabs, services, onUnheldChange };
   }
 
   /** The tenant's memory; empty and not ready until its first snapshot. */
   tenant(tenant: string): TenantMemory {
     let memory = this.#tenants.get(tenant);
     if (memory === undefined) {
-      memory = new TenantMemory(tenant, this.#shelf, this.#services);
+      memory = new TenantMemory(tenant, this.#shelf);
       this.#tenants.set(tenant, memory);
     }
     return memory;
@@ -85,6 +89,9 @@ export type HeldSnapshot = SnapshotPart & {
 /** Resources of a snapshot, none of them deleted. */
 export type SnapshotPart = { readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
 
+/** A group in a tenant. */
+export type GroupName = { readonly service: string; readonly environment: string };
+
 /** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
 export type ChangeRange = {
   /** In revision order. */
@@ -101,22 +108,26 @@ export class TenantMemory implements TenantView {
   readonly #groups: LRUCache<string, Group>;
   readonly #slabs: Slabs;
   readonly #services: ReadonlySet<string> | undefined;
+  readonly #onUnheldChange: Shelf['onUnheldChange'];
   readonly #listeners = new Set<() => void>();
   readonly #keys = new Set<string>();
   /** Of a snapshot that is still arriving. */
   readonly #staged = new Map<string, Group>();
+  /** Keys of groups that have changed or gone since the last {@link beginSaving}; undefined: all have. */
+  #touched: Set<string> | undefined;
   #window = new ChangeWindow({ revision: 0, commitId: '' }, sidecarLimits.window);
   #tenant: Tenant | undefined;
   #complete = false;
-  /** Of what is held, while that is complete. */
-  #digest = new ConfigurationDigest();
+  /** Of what is held, while that is complete; undefined: unknown, as what was read from disk is. */
+  #digest: ConfigurationDigest | undefined;
   #stagedDigest = new ConfigurationDigest();
 
-  constructor(name: string, { groups, slabs }: Shelf, services: ReadonlySet<string> | undefined) {
+  constructor(name: string, { groups, slabs, services, onUnheldChange }: Shelf) {
     this.#name = name;
     this.#groups = groups;
     this.#slabs = slabs;
     this.#services = services;
+    this.#onUnheldChange = onUnheldChange;
   }
 
   /** Present once a snapshot has arrived: only then can anything be answered. */
@@ -146,7 +157,7 @@ export class TenantMemory implements TenantView {
 
   /** The digest of what would be held after these changes; undefined: unknown, because not everything is held. */
   digestAfter(changes: readonly Change[]): string | undefined {
-    if (!this.#complete) return undefined;
+    if (!this.#complete || this.#services !== undefined || this.#digest === undefined) return undefined;
     const digest = this.#digest.copy();
     moveDigest(digest, changes, (subject) => this.#etagOf(subject));
     return digest.toString();
@@ -214,22 +225,14 @@ export class TenantMemory implements TenantView {
     this.#complete = true;
     this.#digest = this.#stagedDigest;
     this.#stagedDigest = new ConfigurationDigest();
-    this.#tenant = tenant ?? {
-      tenant: this.#name,
-      displayName: '',
-      quotas: {},
-      state: 'ACTIVE',
-      etag: '',
-      ownRevision: 0,
-      revision: position.revision,
-      createTimeMs: 0,
-    };
+    this.#tenant = tenant ?? tenantRecord(this.#name, 'ACTIVE', position.revision);
     for (const [key, group] of this.#staged) {
       group.asOf = position.revision;
       this.#put(key, group);
     }
     this.#staged.clear();
     this.#window = new ChangeWindow(position, sidecarLimits.window);
+    this.#onUnheldChange(this.#name, undefined, position.revision);
     this.#notify();
   }
 
@@ -239,13 +242,67 @@ export class TenantMemory implements TenantView {
     const fresh = changes.filter((change) => change.revision > this.position.revision);
     if (coalescedAfter === undefined) this.#window.append(fresh);
     else this.#window.appendCoalesced(fresh, position);
-    if (this.#complete) moveDigest(this.#digest, fresh, (subject) => this.#etagOf(subject));
+    if (this.#complete && this.#digest !== undefined)
+      moveDigest(this.#digest, fresh, (subject) => this.#etagOf(subject));
     for (const change of fresh) this.#apply(change);
     this.#notify();
   }
 
+  /** Takes what a file of before knows: usable at once, and as old as it is. */
+  restore({ state, position, complete, groups }: DiskSnapshot): void {
+    this.clear();
+    this.#digest = undefined;
+    this.#complete = complete;
+    this.#tenant = tenantRecord(this.#name, state, position.revision);
+    for (const { service, environment, group } of groups.values()) {
+      group.settle(this.#slabs);
+      this.#put(this.#keyOf(service, environment), group);
+    }
+    this.#window = new ChangeWindow(position, sidecarLimits.window);
+    this.#notify();
+  }
+
+  /**
+   * What is held, to be saved piece by piece while it changes: first all names, then, from one moment on, those of the groups that
+   * have changed or gone since. Only one at a time.
+   */
+  beginSaving(): {
+    readonly names: readonly GroupName[];
+    changed(): readonly GroupName[];
+    readonly isOutrun: () => boolean;
+  } {
+    const touched = (this.#touched = new Set<string>());
+    const nameOf = (key: string): GroupName => {
+      const [, service = '', environment = ''] = key.split('/');
+      return { service, environment };
+    };
+    return {
+      names: Array.from(this.#keys, nameOf),
+      changed: () => Array.from(touched, nameOf),
+      isOutrun: () => this.#touched !== touched,
+    };
+  }
+
+  /** As {@link find}, without counting as a use. */
+  peek({ service, environment }: GroupName): Group | undefined {
+    return this.#groups.peek(this.#keyOf(service, environment));
+  }
+
+  /** Whether all changes of these services arrive here; of none: of all services. */
+  subscribesTo(services: readonly string[]): boolean {
+    const subscribed = this.#services;
+    if (subscribed === undefined) return true;
+    return services.length > 0 && services.every((service) => subscribed.has(service));
+  }
+
+  /** The services that are subscribed to; null: all. */
+  get services(): readonly string[] | null {
+    return this.#services === undefined ? null : [...this.#services].toSorted();
+  }
+
   /** Drops every group that is held. */
   clear(): void {
+    this.#touched = undefined;
     for (const key of this.#keys) this.#groups.delete(key);
     this.#keys.clear();
     this.#complete = false;
@@ -253,6 +310,7 @@ export class TenantMemory implements TenantView {
 
   /** A group was evicted: what it held is unknown from now on. */
   forget(key: string): void {
+    this.#touched?.add(key);
     this.#keys.delete(key);
     this.#complete = false;
   }
@@ -261,13 +319,15 @@ export class TenantMemory implements TenantView {
     const { subject } = change;
     if (subject.kind === 'tenant') {
       this.#tenant = subject.after;
+      this.#onUnheldChange(this.#name, undefined, change.revision);
       return;
     }
     const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
     const key = this.#keyOf(service, environment);
     const held = this.#groups.peek(key);
     // Of an evicted group one change does not make a whole: it stays unknown.
-    if (held === undefined && !this.#complete) return;
+    if (held === undefined && !this.#complete)
+      return this.#onUnheldChange(this.#name, { service, environment }, change.revision);
     const changed = changeGroup(held, change);
     if (changed === undefined || changed === held) return;
     changed.settle(this.#slabs);
@@ -281,6 +341,7 @@ export class TenantMemory implements TenantView {
   }
 
   #put(key: string, group: Group): void {
+    this.#touched?.add(key);
     this.#keys.add(key);
     this.#groups.set(key, group);
     if (this.#groups.has(key)) return;
@@ -301,4 +362,9 @@ export class TenantMemory implements TenantView {
 function addToDigest(digest: ConfigurationDigest, { routes, policies }: SnapshotPart): void {
   for (const { key, etag } of routes) digest.add(`${key.service}/${key.environment}/${key.version}`, etag);
   for (const { key, etag } of policies) digest.add(`${key.service}/${key.environment}`, etag);
+}
+
+/** What a sidecar knows of a tenant itself: that it is there. */
+function tenantRecord(tenant: string, state: Tenant['state'], revision: number): Tenant {
+  return { tenant, displayName: '', quotas: {}, state, etag: '', ownRevision: 0, revision, createTimeMs: 0 };
 }

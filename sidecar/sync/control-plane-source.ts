@@ -14,10 +14,16 @@ import { SilenceWatch } from './silence-watch.ts';
 export class ControlPlaneSource implements ChangeSource {
   readonly #watch: TrafficManagerClient['watch'];
   readonly #clock: Clock;
+  readonly #services: readonly string[];
 
-  constructor(client: Pick<TrafficManagerClient, 'watch'>, clock: Clock) {
+  /** `services`: only what concerns these; undefined: everything. */
+  constructor(
+    client: Pick<TrafficManagerClient, 'watch'>,
+    { clock, services }: { clock: Clock; services?: ReadonlySet<string> | undefined },
+  ) {
     this.#watch = client.watch;
     this.#clock = clock;
+    this.#services = [...(services ?? [])];
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
@@ -27,6 +33,7 @@ export class ControlPlaneSource implements ChangeSource {
       const messages = this.#watch(
         {
           tenant,
+          services: [...this.#services],
           afterRevision: after && BigInt(after.revision),
           afterCommitId: after?.commitId ?? '',
           progressInterval: { seconds: 0n, nanos: sidecarLimits.progressIntervalMs * 1e6 },

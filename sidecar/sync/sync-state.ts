@@ -13,6 +13,8 @@ export type SyncEvent =
   | { readonly kind: 'received' }
   /** Something to hold, from a source that cannot say how fresh it is. */
   | { readonly kind: 'received_unproven'; readonly reason: string }
+  /** A snapshot was read from disk. */
+  | { readonly kind: 'restored' }
   | { readonly kind: 'disconnected'; readonly reason: string }
   | { readonly kind: 'tenant_not_found'; readonly atMs: number };
 
@@ -23,6 +25,8 @@ export function nextSyncState(state: SyncState, event: SyncEvent): SyncState {
       return { kind: 'live' };
     case 'received_unproven':
       return { kind: 'stale', reason: event.reason };
+    case 'restored':
+      return { kind: 'stale', reason: 'read from disk, not confirmed by the source yet' };
     case 'disconnected':
       return state.kind === 'live' || state.kind === 'stale'
         ? { kind: 'stale', reason: event.reason }

@@ -14,6 +14,8 @@ export type TenantSyncOptions = {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
+  /** Set: the memory was filled from disk, and is as old as this, ms. */
+  readonly restoredStalenessMs?: number | undefined;
 };
 
 /** Keeps one tenant's memory following its source, for as long as it lives, whatever happens to the source. */
@@ -30,8 +32,13 @@ export class TenantSync implements AsyncDisposable {
   constructor(options: TenantSyncOptions) {
     this.#options = options;
     this.memory = options.memory;
-    this.#verifiedAtMs = options.clock.monotonicMs();
+    this.#verifiedAtMs = options.clock.monotonicMs() - (options.restoredStalenessMs ?? 0);
+    if (options.restoredStalenessMs !== undefined) this.#transition({ kind: 'restored' });
     this.#running = this.#run();
+  }
+
+  get tenant(): string {
+    return this.#options.tenant;
   }
 
   get state(): SyncState {

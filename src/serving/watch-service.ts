@@ -31,7 +31,7 @@ export function watchHandlers(options: WatchHandlersOptions): Handlers<typeof Wa
       const { progressIntervalMs, afterRevision } = checked(request);
       closeWith(context.draining);
       using _place = places.take(request.tenant);
-      const tenant = await source.open(request.tenant, afterRevision ?? 0, context);
+      const tenant = await source.open(request.tenant, afterRevision ?? 0, context, request.services);
       const after =
         afterRevision === undefined ? undefined : await resumePoint(fanOut, tenant, { request, afterRevision });
       await untilEnded(context, (end) =>

@@ -20,9 +20,9 @@ export interface WatchedTenant {
 export interface WatchSource {
   /**
    * The tenant, holding everything up to `revision` if that exists at all. 0: a new watch, which a deleted
-   * tenant refuses. Rejects with TENANT_NOT_FOUND, or with UNAVAILABLE reasons, also when it cannot tell whether the revision exists.
+   * tenant refuses. `services`: what the watch is about, none means all. Rejects with TENANT_NOT_FOUND, or with UNAVAILABLE reasons, also when it cannot tell whether the revision exists.
    */
-  open(tenant: string, revision: number, context: CallContext): Promise<WatchedTenant>;
+  open(tenant: string, revision: number, context: CallContext, services?: readonly string[]): Promise<WatchedTenant>;
   /** Changes that left the window: from a revision on, oldest first, whole transactions; empty when they are not kept here. */
   older(tenant: string, from: number, limit: number): Promise<readonly Change[]>;
 }

@@ -249,6 +249,7 @@ test('1,000 times begun anew, a sidecar leaves one consumer on the server at mos
       undefined,
       {
         held: memory,
+        part: () => {},
         cutOff: () => {},
         // Half of them are cut off as soon as they have it, half of them while they read.
         snapshot: () => stopped.abort(),

@@ -6,6 +6,7 @@ import { keyOf, putPolicy, putRoute, putTenant, startTestSidecar, type TestSidec
 const key = { version: 'v1' };
 const memory = FreshnessSource.FRESHNESS_SOURCE_SNAPSHOT;
 const controlPlane = FreshnessSource.FRESHNESS_SOURCE_CONTROL_PLANE;
+const cache = FreshnessSource.FRESHNESS_SOURCE_CACHE;
 
 const atLeast = (value: bigint) => ({ $case: 'minRevision', value }) as const;
 const within = (seconds: number) => ({ $case: 'maxStaleness', value: { seconds: BigInt(seconds), nanos: 0 } }) as const;
@@ -141,7 +142,8 @@ describe('with a source that is cut off, and the control plane still there', () 
     expect(fresh.freshness?.stalenessMs).toBeLessThanOrEqual(10_000n);
     const own = await sidecar.resolve(key, { consistency: atLeast(revision) });
     expect(urlOf(own)).toBe('grpc://newer:1');
-    expect(own.freshness).toMatchObject({ source: controlPlane, revision });
+    // Remembered of the lookup before.
+    expect(own.freshness).toMatchObject({ source: cache, revision });
     expect(urlOf(await sidecar.resolve(key, { consistency: strong }))).toBe('grpc://newer:1');
   });
 

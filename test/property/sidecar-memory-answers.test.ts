@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { LookupAdmission } from '../../sidecar/guard/lookup-admission.ts';
+import { sidecarLimits } from '../../sidecar/limits.ts';
 import { MemoryAnswers } from '../../sidecar/lookup/memory-answers.ts';
 import { SidecarResolver } from '../../sidecar/lookup/sidecar-resolver.ts';
 import { SnapshotMemory } from '../../sidecar/snapshot/snapshot-memory.ts';
@@ -73,7 +75,15 @@ async function startMemory() {
   const following = await source.following(1);
   following.tell((sink) => sink.snapshot(historyOfChoices().snapshot(), 250));
   const askControlPlane = () => Promise.reject(new DomainError('CONTROL_PLANE_UNAVAILABLE', 'nobody is asked'));
-  const handlers = resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random: () => 0.25 }));
+  const handlers = resolverHandlers(
+    new SidecarResolver({
+      subscriptions,
+      askControlPlane,
+      admission: new LookupAdmission(sidecarLimits.admission),
+      clock,
+      random: () => 0.25,
+    }),
+  );
   const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.25 }));
   return { handlers, instants, [Symbol.asyncDispose]: () => subscriptions[Symbol.asyncDispose]() };
 }

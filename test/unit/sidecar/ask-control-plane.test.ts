@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { RetryBudget } from '../../../sidecar/guard/retry-budget.ts';
 import { controlPlaneGuard, sidecarLimits } from '../../../sidecar/limits.ts';
 import { createAskControlPlane } from '../../../sidecar/lookup/ask-control-plane.ts';
 import type { CallOptions } from '../../../src/client/call-options.ts';
@@ -43,15 +44,23 @@ function exampleAnswer(): ResolveResponse {
 type Call = { readonly request: Partial<ResolveRequest>; readonly options: CallOptions };
 
 /** Asks a control plane whose answers the test gives. */
-function start(answer: (call: Call) => Promise<ResolveResponse>) {
+function start(answer: (call: Call) => Promise<ResolveResponse>, retriesSaved = 0) {
   const clock = new FakeClock();
+  // Nobody moves the clock while a retry waits.
+  clock.sleep = async () => {};
   const calls: Call[] = [];
   const resolve = async (request: Partial<ResolveRequest>, options: CallOptions = {}): Promise<ResolveResponse> => {
     calls.push({ request, options });
     return await answer({ request, options });
   };
   const client = { resolver: { resolve } } as unknown as Pick<TrafficManagerClient, 'resolver'>;
-  const ask = createAskControlPlane({ client, clock, logger: createLogger('sidecar', 'silent') });
+  const ask = createAskControlPlane({
+    client,
+    clock,
+    random: () => 0,
+    budget: new RetryBudget({ perCall: 0.1, savedMax: retriesSaved }),
+    logger: createLogger('sidecar', 'silent'),
+  });
   return { ask, calls, clock };
 }
 
@@ -174,7 +183,7 @@ test('a whole batch is asked, in turns; what the waiting room does not hold is r
     underWay -= 1;
     return exampleAnswer();
   });
-  const { concurrentMax, waitingMax } = controlPlaneGuard;
+  const { concurrentMax, waitingMax } = controlPlaneGuard.perTenant;
   const batch = Array.from({ length: 1_000 }, () => reasonOf(ask(lookup, strong, callContext())));
   expect(new Set(await Promise.all(batch))).toEqual(new Set(['answered']));
   expect(underWayMost).toBe(concurrentMax);
@@ -184,4 +193,29 @@ test('a whole batch is asked, in turns; what the waiting room does not hold is r
   const refused = (await Promise.all(tooMany)).filter((reason) => reason === 'OVERLOADED');
   expect(refused).toHaveLength(3);
   expect(calls).toHaveLength(1_000 + concurrentMax + waitingMax);
+});
+
+test('what was not taken is tried again, as often as it may be and as the budget has it', async () => {
+  const unavailable = start(failing('UNAVAILABLE'), 3);
+  expect(await reasonOf(unavailable.ask(lookup, strong, callContext()))).toBe('CONTROL_PLANE_UNAVAILABLE');
+  expect(unavailable.calls).toHaveLength(1 + controlPlaneGuard.retriesMax);
+  await reasonOf(unavailable.ask(lookup, strong, callContext()));
+  expect(unavailable.calls).toHaveLength(2 + 3);
+  await reasonOf(unavailable.ask(lookup, strong, callContext()));
+  expect(unavailable.calls).toHaveLength(3 + 3);
+  // Its answers are answers, and what timed out would time out again.
+  for (const code of ['NOT_FOUND', 'DEADLINE_EXCEEDED', 'INTERNAL'] as const) {
+    const other = start(failing(code), 3);
+    await reasonOf(other.ask(lookup, strong, callContext()));
+    expect(other.calls).toHaveLength(1);
+  }
+});
+
+test('a retry that comes through is an answer like any other', async () => {
+  let attempts = 0;
+  const { ask } = start(
+    async (call) => (++attempts < 3 ? await failing('UNAVAILABLE')() : (void call, exampleAnswer())),
+    3,
+  );
+  expect(await reasonOf(ask(lookup, strong, callContext()))).toBe('answered');
 });

@@ -43,7 +43,7 @@ const progress: Event = { $case: 'progress', value: {} };
 function start() {
   const scripted = new ScriptedWatch();
   const clock = new FakeClock();
-  const source = new ControlPlaneSource(scripted, clock);
+  const source = new ControlPlaneSource(scripted, { clock });
   const snapshots: HeldSnapshot[] = [];
   const changes: ChangeRange[] = [];
   let confirmations = 0;
@@ -60,7 +60,7 @@ function start() {
 changeSourceContract('the Watch of a control plane', () => {
   const scripted = new ScriptedWatch();
   return {
-    source: new ControlPlaneSource(scripted, new FakeClock()),
+    source: new ControlPlaneSource(scripted, { clock: new FakeClock() }),
     provesChanges: true,
     play: async (count) => {
       const stream = await scripted.stream(count);
@@ -104,13 +104,20 @@ test('it asks for a snapshot, or for what came after a position, and for progres
   void source.follow('acme', undefined, sink, new AbortController().signal);
   expect((await scripted.stream(1)).request).toEqual({
     tenant: 'acme',
+    services: [],
     afterRevision: undefined,
     afterCommitId: '',
     progressInterval,
   });
   void source.follow('acme', { revision: 7, commitId: 'c7' }, sink, new AbortController().signal);
   const second = await scripted.stream(2);
-  expect(second.request).toEqual({ tenant: 'acme', afterRevision: 7n, afterCommitId: 'c7', progressInterval });
+  expect(second.request).toEqual({
+    tenant: 'acme',
+    services: [],
+    afterRevision: 7n,
+    afterCommitId: 'c7',
+    progressInterval,
+  });
   expect(sidecarLimits.progressIntervalMs).toBe(1_000);
   expect(sidecarLimits.silenceMsMax).toBeGreaterThan(3 * sidecarLimits.progressIntervalMs);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Scope } from '../../../sidecar/config.ts';
+import { LookupAdmission } from '../../../sidecar/guard/lookup-admission.ts';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
 import type { AskControlPlane } from '../../../sidecar/lookup/ask-control-plane.ts';
 import { SidecarResolver } from '../../../sidecar/lookup/sidecar-resolver.ts';
@@ -52,7 +53,13 @@ function start({
     const freshness = { source: 'CONTROL_PLANE', revision: 99, stalenessMs: 0, stale: false } as const;
     return { resolution: { route, policy: undefined, reason: 'KEY' }, freshness };
   };
-  const resolver = new SidecarResolver({ subscriptions, askControlPlane, clock, random: () => 0.5 });
+  const resolver = new SidecarResolver({
+    subscriptions,
+    askControlPlane,
+    admission: new LookupAdmission(sidecarLimits.admission),
+    clock,
+    random: () => 0.5,
+  });
   const resolve = (consistency: Consistency, context: CallContext = callContext(), service = key.service) =>
     resolver.resolve({ ...key, service, hashKey: '', attributes: {}, method: '' }, consistency, context).then(
       ({ resolution, freshness }) => ({ url: resolution.route.endpoints[0]?.url, ...freshness }),

@@ -11,6 +11,7 @@ const states = {
 const events = {
   received: { kind: 'received' },
   received_unproven: { kind: 'received_unproven', reason: 'cut off' },
+  restored: { kind: 'restored' },
   disconnected: { kind: 'disconnected', reason: 'cut off' },
   tenant_not_found: { kind: 'tenant_not_found', atMs: 7 },
 } as const satisfies Record<SyncEvent['kind'], SyncEvent>;
@@ -18,16 +19,35 @@ const events = {
 const live: SyncState = { kind: 'live' };
 const booting: SyncState = { kind: 'booting' };
 const cutOff: SyncState = { kind: 'stale', reason: 'cut off' };
+const fromDisk: SyncState = { kind: 'stale', reason: 'read from disk, not confirmed by the source yet' };
 const lost: SyncState = { kind: 'stale', reason: 'the source has lost this tenant' };
 const absent: SyncState = { kind: 'absent', sinceMs: 7 };
 
 /** The types make it exhaustive: a new state or event does not compile without its rows here. */
 const table: Record<SyncState['kind'], Record<SyncEvent['kind'], SyncState>> = {
-  booting: { received: live, received_unproven: cutOff, disconnected: booting, tenant_not_found: absent },
-  live: { received: live, received_unproven: cutOff, disconnected: cutOff, tenant_not_found: lost },
-  stale: { received: live, received_unproven: cutOff, disconnected: cutOff, tenant_not_found: lost },
+  booting: {
+    received: live,
+    received_unproven: cutOff,
+    restored: fromDisk,
+    disconnected: booting,
+    tenant_not_found: absent,
+  },
+  live: { received: live, received_unproven: cutOff, restored: fromDisk, disconnected: cutOff, tenant_not_found: lost },
+  stale: {
+    received: live,
+    received_unproven: cutOff,
+    restored: fromDisk,
+    disconnected: cutOff,
+    tenant_not_found: lost,
+  },
   // What was said before the source went out of reach is not known any more.
-  absent: { received: live, received_unproven: cutOff, disconnected: booting, tenant_not_found: absent },
+  absent: {
+    received: live,
+    received_unproven: cutOff,
+    restored: fromDisk,
+    disconnected: booting,
+    tenant_not_found: absent,
+  },
 };
 
 const rows = Object.entries(table).flatMap(([from, row]) =>

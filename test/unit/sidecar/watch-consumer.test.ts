@@ -75,7 +75,7 @@ async function follow(): Promise<Stage> {
   const sync = new TenantSync({
     tenant: 'acme',
     memory,
-    source: new ControlPlaneSource({ watch: (request, options) => source.watch(request, options?.signal) }, clock),
+    source: new ControlPlaneSource({ watch: (request, options) => source.watch(request, options?.signal) }, { clock }),
     clock,
     random: () => 0,
     logger,

@@ -1,0 +1,129 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { Position } from '../../src/domain/change.ts';
+import { groupFromContent, type Group } from './group.ts';
+
+/**
+ * A tenant's memory as a file. Numbers are little-endian; of two records of a group the later one counts.
+ *
+ *     "TMSNAP" | version u16 | { service u8 | environment u8 | bytes of the block u32 | of its policy in memory u32 | as of f64
+ *     | service | environment | block } … | footer, as JSON | its bytes u32 | SHA-256 of everything before it
+ *
+ * A record without a block says that the group is not held any more.
+ */
+const magic = Buffer.from('TMSNAP');
+const formatVersion = 1;
+const headBytes = magic.length + 2;
+const recordHeadBytes = 18;
+const checksumBytes = 32;
+/** Of the footer's length. */
+const lengthBytes = 4;
+
+/** What a file says of the memory it was written from. */
+export type Footer = {
+  readonly tenant: string;
+  readonly state: 'ACTIVE' | 'DELETED';
+  readonly position: Position;
+  /** Whether what is not here did not exist, of these services; null: of all. */
+  readonly complete: boolean;
+  readonly services: readonly string[] | null;
+  /** When memory was last certain of it, ms since the epoch. */
+  readonly verifiedAtMs: number;
+};
+
+export type DiskSnapshot = Footer & { readonly groups: ReadonlyMap<string, StoredGroup> };
+export type StoredGroup = { readonly service: string; readonly environment: string; readonly group: Group };
+
+/** Why a file is not believed: for the log. */
+export class RefusedFileError extends Error {}
+
+/** Puts a file together, piece by piece. */
+export class SnapshotEncoder {
+  readonly #hash: Hash = createHash('sha256');
+
+  head(): Buffer {
+    const head = Buffer.alloc(headBytes);
+    magic.copy(head);
+    head.writeUInt16LE(formatVersion, magic.length);
+    return this.#add(head);
+  }
+
+  /** Groups of one piece; without one: it is not held any more. */
+  records(
+    records: readonly { readonly service: string; readonly environment: string; readonly group: Group | undefined }[],
+  ): Buffer {
+    return this.#add(Buffer.concat(records.flatMap(encodeRecord)));
+  }
+
+  /** The end of the file. */
+  foot(footer: Footer): Buffer {
+    const text = Buffer.from(JSON.stringify(footer));
+    const length = Buffer.alloc(lengthBytes);
+    length.writeUInt32LE(text.length);
+    const end = this.#add(Buffer.concat([text, length]));
+    return Buffer.concat([end, this.#hash.digest()]);
+  }
+
+  #add(bytes: Buffer): Buffer {
+    this.#hash.update(bytes);
+    return bytes;
+  }
+}
+
+function encodeRecord({
+  service,
+  environment,
+  group,
+}: {
+  service: string;
+  environment: string;
+  group: Group | undefined;
+}): Buffer[] {
+  const block = group?.content ?? Buffer.alloc(0);
+  const head = Buffer.alloc(recordHeadBytes);
+  head[0] = service.length;
+  head[1] = environment.length;
+  head.writeUInt32LE(block.length, 2);
+  head.writeUInt32LE(group?.heldPolicy?.bytes ?? 0, 6);
+  head.writeDoubleLE(group?.asOf ?? 0, 10);
+  return [head, Buffer.from(service + environment, 'latin1'), block];
+}
+
+/**
+ * Reads a file of a tenant, as a whole or not at all. The groups' blocks are parts of `file`. Throws a RefusedFileError when it is not
+ * whole, not unchanged, of another format, or of another tenant.
+ */
+export function decodeSnapshot(file: Buffer, tenant: string): DiskSnapshot {
+  if (file.length < headBytes + lengthBytes + checksumBytes || !file.subarray(0, magic.length).equals(magic))
+    throw new RefusedFileError('it is no snapshot, or only the beginning of one');
+  const version = file.readUInt16LE(magic.length);
+  if (version !== formatVersion)
+    throw new RefusedFileError(`its format is ${version}, and this program knows ${formatVersion}`);
+  const content = file.subarray(0, file.length - checksumBytes);
+  if (!createHash('sha256').update(content).digest().equals(file.subarray(content.length)))
+    throw new RefusedFileError('its checksum does not match: it was cut off or changed');
+  const footerEnd = content.length - lengthBytes;
+  const footerStart = footerEnd - content.readUInt32LE(footerEnd);
+  const footer = JSON.parse(content.toString('utf8', footerStart, footerEnd)) as Footer;
+  if (footer.tenant !== tenant) throw new RefusedFileError(`it is of tenant ${footer.tenant}`);
+  return { ...footer, groups: groupsIn(content.subarray(headBytes, footerStart)) };
+}
+
+function groupsIn(records: Buffer): Map<string, StoredGroup> {
+  const groups = new Map<string, StoredGroup>();
+  for (let at = 0; at < records.length;) {
+    const serviceAt = at + recordHeadBytes;
+    const environmentAt = serviceAt + (records[at] ?? 0);
+    const blockAt = environmentAt + (records[at + 1] ?? 0);
+    const blockEnd = blockAt + records.readUInt32LE(at + 2);
+    const service = records.toString('latin1', serviceAt, environmentAt);
+    const environment = records.toString('latin1', environmentAt, blockAt);
+    const name = `${service}/${environment}`;
+    if (blockEnd === blockAt) groups.delete(name);
+    else {
+      const stored = { policyBytes: records.readUInt32LE(at + 6), asOf: records.readDoubleLE(at + 10) };
+      groups.set(name, { service, environment, group: groupFromContent(records.subarray(blockAt, blockEnd), stored) });
+    }
+    at = blockEnd;
+  }
+  return groups;
+}

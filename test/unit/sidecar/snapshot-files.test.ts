@@ -1,0 +1,176 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Footer } from '../../../sidecar/snapshot/disk-format.ts';
+import { SnapshotFiles } from '../../../sidecar/snapshot/snapshot-files.ts';
+import { SnapshotMemory, type TenantMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { resolve } from '../../../src/domain/resolve.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { createRoute, exampleKey, moveRoute, setDefaultVersion } from '../../fakes/example-configuration.ts';
+import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
+
+let directory: string;
+let refusals: { reason: string }[];
+let files: SnapshotFiles;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tm-files-'));
+  refusals = [];
+  const logger = createLogger('sidecar', 'silent');
+  logger.warn = (fields: { reason: string }) => void refusals.push(fields);
+  files = new SnapshotFiles({ directory: join(directory, 'state'), logger, processId: 7 });
+  await files.tenants();
+});
+
+afterEach(async () => await rm(directory, { recursive: true, force: true }));
+
+const pathOf = (tenant: string): string => join(directory, 'state', `${tenant}.snapshot`);
+const keyOf = (service: string) => exampleKey('v1', { service });
+
+/** More groups than one piece. */
+function example(): { history: SidecarHistory; memory: TenantMemory } {
+  const history = new SidecarHistory('acme');
+  for (let index = 0; index < 300; index++) history.commit(createRoute(keyOf(`service-${index}`)));
+  history.commit(setDefaultVersion(keyOf('service-7'), 'v1'));
+  const memory = newMemory();
+  memory.replace(history.snapshot());
+  return { history, memory };
+}
+
+function newMemory(): TenantMemory {
+  return new SnapshotMemory({ bytesMax: 10_000_000 }).tenant('acme');
+}
+
+function footerOf(memory: TenantMemory, fields: Partial<Footer> = {}): () => Footer {
+  return () => ({
+    tenant: 'acme',
+    state: memory.tenant?.state ?? 'ACTIVE',
+    position: memory.position,
+    complete: memory.isComplete,
+    services: memory.services,
+    verifiedAtMs: 1_000,
+    ...fields,
+  });
+}
+
+/** Resolves when the first piece of a file has been taken from a memory, and not the second. */
+function untilHalfIsRead(memory: TenantMemory): Promise<void> {
+  const peek = memory.peek.bind(memory);
+  let peeks = 0;
+  return new Promise((done) => {
+    memory.peek = (name) => {
+      if (++peeks === 256) done();
+      return peek(name);
+    };
+  });
+}
+
+function contentOf(memory: TenantMemory): unknown {
+  return [...memory.all()].map(({ routes, policy, asOf }) => ({ routes, policy, asOf }));
+}
+
+test('what is read is what was written', async () => {
+  const { memory } = example();
+  expect(await files.write(memory, footerOf(memory))).toBe(true);
+  const snapshot = await files.read('acme', null);
+  if (snapshot === undefined) throw new Error('there is one');
+  expect(snapshot).toMatchObject({ position: memory.position, complete: true, verifiedAtMs: 1_000 });
+  const restored = newMemory();
+  restored.restore(snapshot);
+  expect(contentOf(restored)).toEqual(contentOf(memory));
+  expect(restored).toMatchObject({ position: memory.position, isComplete: true, tenant: { state: 'ACTIVE' } });
+  const lookup = { ...keyOf('service-7'), version: '', hashKey: '', attributes: {}, method: '' };
+  expect(resolve(restored, lookup, () => 0)).toMatchObject({ reason: 'DEFAULT_VERSION' });
+  expect(await files.tenants()).toEqual(['acme']);
+});
+
+test('what changes while it is written is in the file as it is at the end', async () => {
+  const { memory, history } = example();
+  const writing = files.write(memory, footerOf(memory));
+  await untilHalfIsRead(memory);
+  for (let index = 0; index < 300; index += 10)
+    memory.advance(rangeOf(history.commit(moveRoute(keyOf(`service-${index}`), `grpc://moved-${index}:1`))));
+  memory.advance(rangeOf(history.commit(createRoute(keyOf('new')))));
+  expect(await writing).toBe(true);
+  const snapshot = await files.read('acme', null);
+  const restored = newMemory();
+  if (snapshot !== undefined) restored.restore(snapshot);
+  expect(restored.position).toEqual(history.position);
+  const byName = (held: TenantMemory) =>
+    new Map([...held.all()].map((group) => [[...group.routes.values()][0]?.key.service, group.routes]));
+  expect(byName(restored)).toEqual(byName(memory));
+});
+
+test('a memory that is taken anew while it is written is not written, and the file of before stays', async () => {
+  const { memory, history } = example();
+  await files.write(memory, footerOf(memory));
+  const before = await readFile(pathOf('acme'));
+  const writing = files.write(memory, footerOf(memory));
+  await untilHalfIsRead(memory);
+  history.commit(createRoute(keyOf('new')));
+  memory.replace(history.snapshot());
+  expect(await writing).toBe(false);
+  expect(await readFile(pathOf('acme'))).toEqual(before);
+  expect(await readdir(join(directory, 'state'))).toEqual(['acme.snapshot']);
+});
+
+test('a file is for its user only, and so is its directory', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  expect((await stat(pathOf('acme'))).mode & 0o777).toBe(0o600);
+  expect((await stat(join(directory, 'state'))).mode & 0o777).toBe(0o700);
+});
+
+test('a file cut off anywhere is refused, and nothing of it is taken', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const whole = await readFile(pathOf('acme'));
+  const cuts = [0, 1, 7, 8, 9, 100, whole.length >> 1, whole.length - 33, whole.length - 1];
+  for (const bytes of cuts) {
+    await writeFile(pathOf('acme'), whole.subarray(0, bytes));
+    expect(await files.read('acme', null), `${bytes} bytes`).toBeUndefined();
+  }
+  expect(refusals).toHaveLength(cuts.length);
+});
+
+test('a file with any bit turned is refused', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const whole = await readFile(pathOf('acme'));
+  for (let at = 0; at < whole.length; at += 97) {
+    const harmed = Buffer.from(whole);
+    harmed[at] = (harmed[at] ?? 0) ^ (1 << (at % 8));
+    await writeFile(pathOf('acme'), harmed);
+    expect(await files.read('acme', null), `byte ${at}`).toBeUndefined();
+  }
+  expect(new Set(refusals.map(({ reason }) => reason))).toContain(
+    'its checksum does not match: it was cut off or changed',
+  );
+});
+
+test('a file of another format, another tenant or other services is refused, each with its reason', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const later = await readFile(pathOf('acme'));
+  later.writeUInt16LE(2, 6);
+  await writeFile(pathOf('acme'), later);
+  expect(await files.read('acme', null)).toBeUndefined();
+  await files.write(memory, footerOf(memory));
+  await writeFile(pathOf('globex'), await readFile(pathOf('acme')));
+  expect(await files.read('globex', null)).toBeUndefined();
+  expect(await files.read('acme', ['cart'])).toBeUndefined();
+  expect(refusals.map(({ reason }) => reason)).toEqual([
+    'its format is 2, and this program knows 1',
+    'it is of tenant acme',
+    'it is of other services than are subscribed to now',
+  ]);
+});
+
+test('where there is no file, nothing is said of it; what a killed process left half-written is cleared', async () => {
+  await writeFile(`${pathOf('acme')}.1234`, 'half');
+  expect(await files.tenants()).toEqual([]);
+  expect(await readdir(join(directory, 'state'))).toEqual([]);
+  expect(await files.read('acme', null)).toBeUndefined();
+  expect(refusals).toEqual([]);
+});
