@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createRoute, createTenant, exampleKey, exampleTenant, moveRoute } from '../fakes/example-configuration.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
-import { InMemoryStreamServer, type StreamCopy } from '../fakes/in-memory-change-stream.ts';
+import { InMemoryStreamServer, type InMemoryChangeStream, type StreamCopy } from '../fakes/in-memory-change-stream.ts';
 import { createInMemoryConfigurationStore } from '../fakes/in-memory-configuration-store.ts';
 import { InMemoryLeaseRow } from '../fakes/in-memory-relay-lease.ts';
 import { inMemoryStreamRecords, RelayStage } from '../fakes/relay-stage.ts';
@@ -65,7 +65,10 @@ class World {
     const stage = this.stages['replica' in event ? event.replica : 0];
     switch (event.kind) {
       case 'write':
-        await stage.write(moveRoute(exampleKey(`v${event.version}`), `grpc://host-${this.#writes++}`));
+        await stage.write(
+          moveRoute(exampleKey(`v${event.version}`), `grpc://host-${this.#writes++}`),
+          moveRoute(exampleKey('v0'), `grpc://host-${this.#writes++}`),
+        );
         return await this.#follow();
       case 'lose the outcome':
         stage.stream.loseOutcomeAfter = event.stored;
@@ -122,6 +125,18 @@ class World {
   }
 }
 
+/** What one replica told: whole ranges, nothing twice under one epoch. */
+function expectContiguous({ updates }: InMemoryChangeStream): void {
+  const told = new Map<string, number>();
+  for (const { update } of updates) {
+    const { epoch, after, position, changes } = update;
+    const length = changes.length === 0 ? 0 : position.revision - after;
+    expect(changes.map(({ revision }) => revision)).toEqual(Array.from({ length }, (_, index) => after + 1 + index));
+    expect(after).toBeGreaterThanOrEqual(told.get(epoch) ?? 0);
+    told.set(epoch, position.revision);
+  }
+}
+
 describe('the relay, whatever happens', () => {
   test('brings the stream to what Postgres has, and never goes back within an epoch', async () => {
     await fc.assert(
@@ -131,6 +146,7 @@ describe('the relay, whatever happens', () => {
           await world.begin();
           for (const each of events) await world.happen(each);
           await world.heal();
+          for (const { stream } of world.stages) expectContiguous(stream);
           const reached = new Map<string, number>();
           for (const { batch } of world.server.batches) {
             if (batch.meta === undefined) continue;
