@@ -28,6 +28,8 @@ export type StreamDifference = {
   /** Of what the stream has that is not deleted. */
   readonly digest: string;
   readonly resourceCount: number;
+  /** How many subjects the stream has once what is missing was published, and what is extraneous removed. */
+  readonly subjectCount: number;
 };
 
 export function heldEntry({ subject, sequence, change }: StreamEntry): HeldEntry {
@@ -69,15 +71,25 @@ export function compareStream(
     if (!isPending(resource) && !isKnown(state, resource, etag)) extraneous.push(entry);
   }
   const missing: Change[] = [];
+  const kept = new Set(held.keys());
+  for (const { resource } of extraneous) if (resource !== undefined) kept.delete(resource);
   for (const [name, resource] of resourcesOf(state)) {
     if (isPending(name)) continue;
     const entry = held.get(name);
     const deleted = isDeleted(resource);
     if (entry === undefined ? deleted : equals(entry, resource, deleted)) continue;
     missing.push(standingChange(resource));
+    kept.add(name);
   }
   missing.sort((left, right) => left.revision - right.revision);
-  return { missing, extraneous, tombstones, digest: digest.toString(), resourceCount: digest.count };
+  return {
+    missing,
+    extraneous,
+    tombstones,
+    digest: digest.toString(),
+    resourceCount: digest.count,
+    subjectCount: kept.size,
+  };
 }
 
 function equals(entry: HeldEntry, resource: Route | TrafficPolicy, deleted: boolean): boolean {

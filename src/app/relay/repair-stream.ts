@@ -25,7 +25,7 @@ export async function repairStream(
   const difference = compareStream(entries, tenant.state, () => false);
   const { term } = leadership;
   if (term === undefined) throw new NotLeadingError('the right to publish was lost');
-  const subjectCount = subjectsAfter(entries, difference.extraneous, difference.missing.length);
+  const { subjectCount } = difference;
   const epoch = options.newEpoch();
   // There may be no tombstone of what was deleted before this.
   const purgedRevision = position.revision;
@@ -61,9 +61,4 @@ export async function readAll({ stream }: RelayOptions, tenant: string): Promise
   const entries: HeldEntry[] = [];
   for await (const entry of stream.entries(tenant)) entries.push(heldEntry(entry));
   return entries;
-}
-
-/** How many subjects there are at least when some were removed and some, of which others are there already, published. */
-function subjectsAfter(entries: readonly HeldEntry[], extraneous: readonly HeldEntry[], missing: number): number {
-  return Math.max(entries.length - extraneous.length, missing);
 }

@@ -175,12 +175,13 @@ export class TenantRelay {
   async #lookAgain(open: OpenStream): Promise<void> {
     this.#suspected = false;
     const head = await this.#options.stream.head(this.#tenant.tenant);
-    const { sequence, createTime, epoch, published, subjectCount } = open;
+    const { sequence, createTime, epoch, published, subjectCount, term } = open;
     const same =
       head?.sequence === sequence &&
       head.createTime === createTime &&
       head.meta?.epoch === epoch &&
       head.meta.position.revision === published.revision &&
+      head.meta.term <= term &&
       head.subjectCount >= subjectCount;
     if (!same) this.#lose();
     else if (head.subjectCount > subjectCount)

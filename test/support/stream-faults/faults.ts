@@ -25,7 +25,8 @@ const between = async (random: () => number, fromMs: number, toMs: number): Prom
   await delay(fromMs + random() * (toMs - fromMs));
 
 /** Lets writes go on until so many more were acknowledged, for some seconds at most. */
-async function moreWrites({ acknowledged }: Writer, writer: Writer, count: number): Promise<void> {
+async function moreWrites(writer: Writer, count: number): Promise<void> {
+  const { acknowledged } = writer;
   for (let attempt = 0; attempt < 200 && writer.acknowledged < acknowledged + count; attempt++) await delay(20);
 }
 
@@ -104,11 +105,25 @@ export const faults: Readonly<Record<string, Fault>> = {
     await stage.nats.stop();
     const copy = await stage.nats.copyStore();
     await stage.nats.start();
-    await moreWrites(writer, writer, 20);
+    await moreWrites(writer, 20);
     await between(random, 500, 1_500);
     await stage.nats.crash();
     await stage.nats.restoreStore(copy);
     await stage.nats.start();
+  },
+  'NATS is restored from a copy of an earlier epoch while nobody leads': async ({ stage, writer, random }) => {
+    await stage.nats.stop();
+    const copy = await stage.nats.copyStore();
+    await stage.nats.wipe();
+    await stage.nats.start();
+    await moreWrites(writer, 40);
+    await between(random, 1_000, 2_000);
+    await Promise.all(stage.controlPlanes.map(async (actor) => await actor.kill()));
+    await stage.nats.crash();
+    await stage.nats.restoreStore(copy);
+    await stage.nats.start();
+    await between(random, 2_000, 4_000);
+    await Promise.all(stage.controlPlanes.map(async (actor) => await actor.start()));
   },
   'a stream is deleted under its consumers': async ({ stage, random }) => {
     const connection = await connect({ servers: stage.nats.url.replace('nats://', '') });
@@ -132,7 +147,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   },
   'Postgres is restored to the past': async ({ stage, writer, random, onLost }) => {
     await backUpDatabase(stage.databaseUrl);
-    await moreWrites(writer, writer, 20);
+    await moreWrites(writer, 20);
     await between(random, 500, 1_500);
     await writer.pause();
     onLost(await readCommitted(stage.databaseUrl));

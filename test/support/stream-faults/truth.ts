@@ -60,7 +60,7 @@ export async function restoreDatabase(databaseUrl: string): Promise<void> {
 }
 
 /** Breaks every connection to the database. */
-export async function disconnectAll(databaseUrl: string): Promise<void> {
+async function disconnectAll(databaseUrl: string): Promise<void> {
   const { admin, plainName } = administration(databaseUrl);
   await ask(
     admin,
