@@ -259,6 +259,11 @@ export class TenantMemory implements TenantView {
     };
   }
 
+  /** Groups that are held. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   /** As {@link find}, without counting as a use. */
   peek({ service, environment }: GroupName): Group | undefined {
     return this.#groups.peek(this.#keyOf(service, environment));
