@@ -62,7 +62,8 @@ export async function startSidecar(
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
-  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
+  const socket = { groupId: config.socketGroupId };
+  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address, socket));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
