@@ -21,6 +21,8 @@ export type SidecarConfig = {
   readonly address: string | undefined;
   /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
   readonly socketPath: string | undefined;
+  /** `TM_SIDECAR_SOCKET_GROUP`: the number of a group whose members may use the socket too (mode 0660); not set: none. */
+  readonly socketGroupId: number | undefined;
   /**
    * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
    * stream, or `grpc://host:port` of a control plane; grpc://127.0.0.1:7400.
@@ -90,6 +92,10 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   return {
     address,
     socketPath,
+    socketGroupId:
+      environment.optional('TM_SIDECAR_SOCKET_GROUP') === undefined
+        ? undefined
+        : environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 }),
     source,
     controlPlane,
     scope: {

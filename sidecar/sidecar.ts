@@ -1,10 +1,12 @@
-import { createClient } from '../src/client/create-client.ts';
+import { createServiceClient } from '../src/client/service-client.ts';
+import { createTransport } from '../src/client/transport.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
+import { SidecarServiceService } from '../src/gen/trafficmanager/v1/sidecar_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
 import { SettingError } from '../src/platform/environment.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
 import { createGrpcServer } from '../src/platform/grpc/server.ts';
-import { bindService } from '../src/platform/grpc/service.ts';
+import { bindService, type ServiceOptions } from '../src/platform/grpc/service.ts';
 import { addHealth, type Health } from '../src/platform/grpc/health.ts';
 import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
@@ -15,7 +17,9 @@ import { resolverInstants } from '../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
+import { sidecarHandlers } from './admin/sidecar-service.ts';
 import { sourceKind, type SidecarConfig } from './config.ts';
+import type { BreakerState } from './guard/circuit-breaker.ts';
 import { LookupAdmission } from './guard/lookup-admission.ts';
 import { RetryBudget } from './guard/retry-budget.ts';
 import { controlPlaneGuard, sidecarLimits } from './limits.ts';
@@ -47,85 +51,102 @@ export type Surroundings = { readonly clock: Clock; readonly random: Random };
 export async function startSidecar(
   config: SidecarConfig,
   logger: Logger,
-  { clock, random }: Surroundings = { clock: systemClock, random: systemRandom },
+  surroundings: Surroundings = { clock: systemClock, random: systemRandom },
 ): Promise<Sidecar> {
   await using started = new AsyncDisposableStack();
-  const controlPlane = started.use(createClient({ address: config.controlPlane }));
+  const following = await startFollowing(started, config, { ...surroundings, logger });
+  const { subscriptions } = following;
+  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
+  const options = serviceOptions({ logger, draining: grpc.draining });
+  const services = servicesOf(config, { ...surroundings, ...following, options });
+  for (const { definition, implementation } of services) grpc.server.addService(definition, implementation);
+  addReflection(grpc.server);
+  announceReadiness(subscriptions, addHealth(grpc.server, servedServices, grpc.draining), grpc.draining);
+
+  const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
+  const addresses: string[] = [];
+  const socket = { groupId: config.socketGroupId };
+  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address, socket));
+  const stack = started.move();
+  return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+const servedServices = ['ResolverService', 'WatchService', 'SidecarService'].map((name) => `trafficmanager.v1.${name}`);
+
+/** What the sidecar knows, and keeps up to date from now on. */
+type Following = {
+  readonly subscriptions: Subscriptions;
+  readonly memory: SnapshotMemory;
+  readonly remembered: RememberedAnswers;
+  readonly breakers: ReadonlyMap<string, BreakerState>;
+};
+
+async function startFollowing(
+  started: AsyncDisposableStack,
+  config: SidecarConfig,
+  { clock, random, logger }: Surroundings & { readonly logger: Logger },
+): Promise<Following> {
   const source = openSource(config, { started, clock, random, logger });
-  const budget = new RetryBudget(controlPlaneGuard.retryBudget);
-  const ask = createAskControlPlane({ client: controlPlane, clock, random, budget, logger });
+  const controlPlane = started.use(createTransport({ address: config.controlPlane }));
+  const breakers = new Map<string, BreakerState>([['control-plane', 'closed']]);
+  const ask = createAskControlPlane({
+    client: { resolver: createServiceClient(controlPlane, ResolverServiceService) },
+    clock,
+    random,
+    budget: new RetryBudget(controlPlaneGuard.retryBudget),
+    logger,
+    onBreakerState: (state) => breakers.set('control-plane', state),
+  });
   const remembered = new RememberedAnswers({ ask, clock });
+  const { services } = config.scope;
   const memory = new SnapshotMemory({
     bytesMax: config.memoryBytesMax,
-    services: config.scope.services,
+    services,
     onUnheldChange: (tenant, group, revision) => remembered.changed(tenant, group, revision),
   });
   const disk = await openDisk(config, { memory, clock, logger });
   const saver = disk && started.use(new SnapshotSaver({ files: disk.files, clock, logger }));
-  const subscriptions = started.use(
-    new Subscriptions({
-      scope: config.scope,
-      start: (tenant) => {
-        const restoredStalenessMs = disk?.restored.get(tenant);
-        const tenantMemory = memory.tenant(tenant);
-        const sync = new TenantSync({
-          tenant,
-          memory: tenantMemory,
-          source,
-          clock,
-          random,
-          logger,
-          restoredStalenessMs,
-        });
-        saver?.add(sync);
-        whenLiveAgain(sync, () => remembered.warm(tenant));
-        return sync;
-      },
-      release: (tenant) => {
-        memory.release(tenant);
-        saver?.remove(tenant);
-      },
-      clock,
-    }),
-  );
+  const start = (tenant: string): TenantSync => {
+    const restoredStalenessMs = disk?.restored.get(tenant);
+    const parts = { memory: memory.tenant(tenant), source, clock, random, logger };
+    const sync = new TenantSync({ tenant, ...parts, restoredStalenessMs });
+    saver?.add(sync);
+    whenLiveAgain(sync, () => remembered.warm(tenant));
+    return sync;
+  };
+  const release = (tenant: string): void => {
+    memory.release(tenant);
+    saver?.remove(tenant);
+  };
+  const subscriptions = started.use(new Subscriptions({ scope: config.scope, start, release, clock }));
   // Those of before are followed again, so that what is known of them is not for ever as old as their files.
   for (const tenant of disk?.restored.keys() ?? []) subscriptions.find(tenant);
+  return { subscriptions, memory, remembered, breakers };
+}
 
-  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const options = serviceOptions({ logger, draining: grpc.draining });
+function servicesOf(
+  config: SidecarConfig,
+  parts: Following & Surroundings & { readonly options: ServiceOptions },
+): ReturnType<typeof bindService>[] {
+  const { subscriptions, remembered, clock, random, options } = parts;
   const admission = new LookupAdmission(sidecarLimits.admission);
-  const resolver = bindService(
-    ResolverServiceService,
-    resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random })),
-    { ...options, instants: resolverInstants(new MemoryAnswers({ subscriptions, random })) },
-  );
-  const watch = bindService(
-    WatchServiceService,
-    watchHandlers({
-      source: new SidecarWatchSource(subscriptions, clock),
-      clock,
-      schedule: afterSockets,
-      stallMsMax: config.watchStallMsMax,
-      watchersMax: config.watchersMax,
-      // The quotas of tenants are the control plane's: the apps beside a sidecar share what it has.
-      watchersMaxOf: () => config.watchersMax,
-    }),
-    options,
-  );
-  for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
-  addReflection(grpc.server);
-  const health = addHealth(
-    grpc.server,
-    ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService'],
-    grpc.draining,
-  );
-  announceReadiness(subscriptions, health, grpc.draining);
-
-  const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
-  const addresses: string[] = [];
-  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
-  const stack = started.move();
-  return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const resolver = new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random });
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random }));
+  const watch = watchHandlers({
+    source: new SidecarWatchSource(subscriptions, clock),
+    clock,
+    schedule: afterSockets,
+    stallMsMax: config.watchStallMsMax,
+    watchersMax: config.watchersMax,
+    // The quotas of tenants are the control plane's: the apps beside a sidecar share what it has.
+    watchersMaxOf: () => config.watchersMax,
+  });
+  const residentBytes = (): number => process.memoryUsage.rss();
+  return [
+    bindService(ResolverServiceService, resolverHandlers(resolver), { ...options, instants }),
+    bindService(WatchServiceService, watch, options),
+    bindService(SidecarServiceService, sidecarHandlers({ config, admission, residentBytes, ...parts }), options),
+  ];
 }
 
 /** The source that the configuration names, by its scheme. */
@@ -133,8 +154,11 @@ function openSource(
   { source: url, scope }: SidecarConfig,
   { started, clock, random, logger }: Surroundings & { started: AsyncDisposableStack; logger: Logger },
 ): ChangeSource {
-  if (sourceKind(url) === 'grpc')
-    return new ControlPlaneSource(started.use(createClient({ address: url })), { clock, services: scope.services });
+  if (sourceKind(url) === 'grpc') {
+    // Not the whole client: the messages of all services are 60 ms to load, and 8 MB.
+    const client = createServiceClient(started.use(createTransport({ address: url })), WatchServiceService);
+    return new ControlPlaneSource(client, { clock, services: scope.services });
+  }
   const id = newId();
   const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));
   return new NatsSource({ link, consumerName: `sidecar_${id}`, clock, random, logger });

@@ -143,7 +143,7 @@ export class TenantMemory implements TenantView {
   /** Whether memory can say what there is. Of a deleted tenant it can, whatever it holds: there is nothing. */
   knows(service: string, environment: string): boolean {
     if (this.#tenant?.state === 'DELETED') return true;
-    if (this.#complete && this.#services?.has(service) !== false) return true;
+    if (this.#complete && this.#subscribes(service)) return true;
     return this.#groups.has(this.#keyOf(service, environment));
   }
 
@@ -199,8 +199,10 @@ export class TenantMemory implements TenantView {
       return part;
     };
     addToDigest(this.#stagedDigest, { routes, policies });
-    for (const route of routes) partOf(route.key.service, route.key.environment).routes.push(route);
-    for (const policy of policies) partOf(policy.key.service, policy.key.environment).policy = policy;
+    for (const route of routes)
+      if (this.#subscribes(route.key.service)) partOf(route.key.service, route.key.environment).routes.push(route);
+    for (const policy of policies)
+      if (this.#subscribes(policy.key.service)) partOf(policy.key.service, policy.key.environment).policy = policy;
     for (const [key, part] of parts) {
       const before = this.#staged.get(key);
       const group = addToGroup(before, { ...part, asOf: 0 });
@@ -283,6 +285,11 @@ export class TenantMemory implements TenantView {
     };
   }
 
+  /** Groups that are held. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
   /** As {@link find}, without counting as a use. */
   peek({ service, environment }: GroupName): Group | undefined {
     return this.#groups.peek(this.#keyOf(service, environment));
@@ -323,6 +330,7 @@ export class TenantMemory implements TenantView {
       return;
     }
     const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
+    if (!this.#subscribes(service)) return this.#onUnheldChange(this.#name, { service, environment }, change.revision);
     const key = this.#keyOf(service, environment);
     const held = this.#groups.peek(key);
     // Of an evicted group one change does not make a whole: it stays unknown.
@@ -348,6 +356,11 @@ export class TenantMemory implements TenantView {
     // Larger than the whole memory: lru-cache does not take it.
     group.release(this.#slabs);
     this.forget(key);
+  }
+
+  /** A source may tell of more than was subscribed to: it is not held. */
+  #subscribes(service: string): boolean {
+    return this.#services?.has(service) !== false;
   }
 
   #keyOf(service: string, environment: string): string {

@@ -5,6 +5,7 @@ import { addChangesCommands } from './commands/changes.ts';
 import { addPoliciesCommands } from './commands/policies.ts';
 import { addResolveCommand } from './commands/resolve.ts';
 import { addRoutesCommands } from './commands/routes.ts';
+import { addSidecarCommands } from './commands/sidecar.ts';
 import { addTenantsCommands } from './commands/tenants.ts';
 import { addWatchCommand } from './commands/watch.ts';
 import { errorLines } from './error-lines.ts';
@@ -43,6 +44,7 @@ function createProgram(terminal: Terminal): Command {
   addTenantsCommands(program, terminal);
   addChangesCommands(program, terminal);
   addWatchCommand(program, terminal);
+  addSidecarCommands(program, terminal);
   addCallCommand(program, terminal);
   return program;
 }

@@ -1,4 +1,4 @@
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { chmod, chown, lstat, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
@@ -8,8 +8,11 @@ export type GrpcServer = AsyncDisposable & {
   readonly server: Server;
   /** Fires when the server begins to shut down. */
   readonly draining: AbortSignal;
-  /** `127.0.0.1:7400` (port 0: any free one), or `unix:/path` (mode 0600). Resolves to the address with its real port. */
-  listen(address: string): Promise<string>;
+  /**
+   * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
+   * port.
+   */
+  listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
 };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
@@ -36,16 +39,16 @@ export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
   return {
     server,
     draining: draining.signal,
-    listen: async (address) => {
+    listen: async (address, { groupId } = { groupId: undefined }) => {
       if (!address.startsWith('unix:')) {
         const port = await bind(server, address);
         return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
       }
       const path = address.slice('unix:'.length);
       await removeStaleSocket(path);
-      await bind(server, address);
-      await chmod(path, 0o600);
+      await bindPrivately(server, address);
       sockets.push(path);
+      if (groupId !== undefined) await openToGroup(path, groupId);
       return address;
     },
     [Symbol.asyncDispose]: async () => {
@@ -75,6 +78,27 @@ function bind(server: Server, address: string): Promise<number> {
       else reject(new ListenError(`cannot listen on ${address}: ${listenProblem(error.message)}`, { cause: error }));
     });
   });
+}
+
+/** Nobody else gets in for a moment: the socket comes into being with mode 0600. (chmod after binding leaves one.) */
+async function bindPrivately(server: Server, address: string): Promise<void> {
+  const before = process.umask(0o177);
+  try {
+    await bind(server, address);
+  } finally {
+    process.umask(before);
+  }
+}
+
+async function openToGroup(path: string, groupId: number): Promise<void> {
+  try {
+    const { uid } = await lstat(path);
+    await chown(path, uid, groupId);
+    await chmod(path, 0o660);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ListenError(`cannot give unix:${path} to group ${groupId}: ${why}`, { cause: error });
+  }
 }
 
 function listenProblem(message: string): string {

@@ -27,6 +27,9 @@ test('every setting has its effect', () => {
     TM_SIDECAR_SOURCE: 'grpc://control.example:7000',
     TM_SIDECAR_CONTROL_PLANE: 'other.example:7001',
     TM_SIDECAR_TENANTS: 'acme, globex,acme',
+    TM_SIDECAR_SERVICES: 'cart, search',
+    TM_SIDECAR_STATE_DIR: '/var/lib/sidecar',
+    TM_SIDECAR_SOCKET_GROUP: '1001',
     TM_SIDECAR_MEMORY_MIB: '2',
     TM_WATCHERS_MAX: '7',
     TM_WATCH_STALL_MS: '500',
@@ -38,7 +41,9 @@ test('every setting has its effect', () => {
     socketPath: '/run/sidecar.sock',
     source: 'grpc://control.example:7000',
     controlPlane: 'other.example:7001',
-    scope: { tenants: ['acme', 'globex'], onDemand: false },
+    socketGroupId: 1_001,
+    scope: { tenants: ['acme', 'globex'], onDemand: false, services: new Set(['cart', 'search']) },
+    stateDirectory: '/var/lib/sidecar',
     memoryBytesMax: 2 * 1024 * 1024,
     watchersMax: 7,
     watchStallMsMax: 500,
@@ -134,3 +139,10 @@ function messageOf(variables: NodeJS.ProcessEnv): string {
   }
   throw new Error('it was taken');
 }
+
+test.each(['Cart', 'cart,', Array.from({ length: 1_001 }, (_, index) => `s${index}`).join()])(
+  'services that a watch cannot ask for are refused: %.20s',
+  (services) => {
+    expect(() => readSidecarConfig({ TM_SIDECAR_SERVICES: services })).toThrow(/^TM_SIDECAR_SERVICES /);
+  },
+);

@@ -1,0 +1,40 @@
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createGrpcServer } from '../../src/platform/grpc/server.ts';
+import { makeSocketDirectory } from '../support/sidecar.ts';
+
+let started: AsyncDisposableStack;
+let path: string;
+beforeEach(async () => {
+  started = new AsyncDisposableStack();
+  path = join(started.use(await makeSocketDirectory()).path, 'server.sock');
+});
+afterEach(async () => await started.disposeAsync());
+
+const modeOf = async (): Promise<number> => (await lstat(path)).mode & 0o777;
+
+test('a socket is for its own user from the moment it is there, and the mask of the process is as it was', async () => {
+  const before = process.umask(0o002);
+  started.defer(() => void process.umask(before));
+  const server = started.use(createGrpcServer({ drainMs: 0 }));
+  const listening = server.listen(`unix:${path}`);
+  const seen = new Set<number>();
+  let isListening = false;
+  void listening.then(() => (isListening = true));
+  while (!isListening) {
+    const mode = await modeOf().catch(() => undefined);
+    if (mode !== undefined) seen.add(mode);
+  }
+  seen.add(await modeOf());
+  expect(seen).toEqual(new Set([0o600]));
+  expect(process.umask()).toBe(0o002);
+});
+
+test('a socket is for a group too when it is told which', async () => {
+  const server = started.use(createGrpcServer({ drainMs: 0 }));
+  const groupId = process.getgid?.() ?? 0;
+  await server.listen(`unix:${path}`, { groupId });
+  expect(await modeOf()).toBe(0o660);
+  expect((await lstat(path)).gid).toBe(groupId);
+});
