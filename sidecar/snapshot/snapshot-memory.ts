@@ -54,6 +54,8 @@ export type HeldSnapshot = {
   readonly policies: readonly TrafficPolicy[];
   /** The tenant itself, where the source knows it; a tenant that is not deleted otherwise. */
   readonly tenant?: Tenant;
+  /** Of the routes and policies, where the source has worked it out already: that of 100,000 takes 0.1 s. */
+  readonly digest?: ConfigurationDigest;
 };
 
 /** Changes that belong together: whole transactions, or a range of which only the newest change of each resource is here. */
@@ -136,11 +138,11 @@ export class TenantMemory implements TenantView {
   }
 
   /** Takes a whole snapshot in the place of everything held, in one step. */
-  replace({ position, routes, policies, tenant }: HeldSnapshot): void {
+  replace({ position, routes, policies, tenant, digest }: HeldSnapshot): void {
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#digest = digestOf(routes, policies);
+    this.#digest = digest?.copy() ?? digestOf(routes, policies);
     this.#tenant = tenant ?? {
       tenant: this.#name,
       displayName: '',
