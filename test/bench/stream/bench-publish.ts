@@ -80,7 +80,7 @@ async function followMetas(connection: NatsConnection): Promise<Stored> {
     ))
   )
     await delay(10);
-  // Made by hand: the client's own ordered consumer is refused by a server of 2.9, and waits without a word.
+  // Made by hand: with the client's own ordered consumer this hung once on nats-server 2.9.10, for a reason that is not known.
   const { name } = await consumers.add(`TM_${tenant}`, {
     ack_policy: AckPolicy.None,
     deliver_policy: DeliverPolicy.All,
