@@ -27,6 +27,8 @@ export type NatsFollowingOptions = {
   readonly random: Random;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** As in NatsSourceOptions. */
+  readonly joiningAskMsMax?: number;
 };
 
 type State =
@@ -90,7 +92,8 @@ export class NatsFollowing implements Disposable {
     const { connection, link, tenant, clock, signal, random } = this.#options;
     this.#woken = new AbortController();
     const sentAtMs = clock.monotonicMs();
-    const { askMsMax, joiningAskMsMax, askIntervalMs, unansweredAskIntervalMs, graceMs } = natsSourceLimits;
+    const { askMsMax, askIntervalMs, unansweredAskIntervalMs, graceMs } = natsSourceLimits;
+    const { joiningAskMsMax = natsSourceLimits.joiningAskMsMax } = this.#options;
     const timeoutMs = this.#state.kind === 'joining' ? joiningAskMsMax : askMsMax;
     const answer = link.isConnected ? await unlessAborted(askRelay(connection, tenant, timeoutMs), signal) : undefined;
     if (signal.aborted) return undefined;
