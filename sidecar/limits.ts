@@ -52,10 +52,14 @@ export const sidecarLimits = {
 export const natsSourceLimits = {
   /** Of one request, ms: a server on two busy cores answers within 50 ms. */
   requestMsMax: 1_000,
-  /** How long the relay may take while nothing is known yet, ms: whoever boots without one must not wait for it. */
+  /** Of a question to the relay, ms: it answers from memory, or not at all while it does not lead. */
+  askMsMax: 500,
+  /** The same while nothing is known yet: whoever boots without a relay must not wait for it. */
   joiningAskMsMax: 300,
   /** Between two questions to the relay, ms; drawn between half of it and one and a half, so that a fleet does not ask together. */
   askIntervalMs: 1_000,
+  /** The same after a question that was not answered: so soon it is noticed that somebody leads again. */
+  unansweredAskIntervalMs: 300,
   /** A change that the relay knows of is told within milliseconds; after so long, ms, it is looked for in the stream. */
   graceMs: 250,
   /** Between two attempts to catch up, ms. */

@@ -84,6 +84,8 @@ export type HeldSnapshot = SnapshotPart & {
   readonly position: Position;
   /** The tenant itself, where the source knows it; a tenant that is not deleted otherwise. */
   readonly tenant?: Tenant;
+  /** Of the routes and policies, where the source has worked it out already: that of 100,000 takes 0.1 s. */
+  readonly digest?: ConfigurationDigest;
 };
 
 /** Resources of a snapshot, none of them deleted. */
@@ -190,7 +192,12 @@ export class TenantMemory implements TenantView {
   }
 
   /** Takes a part of a snapshot, which is nothing to anybody until {@link replace} has the rest. */
-  stage({ routes, policies }: SnapshotPart): void {
+  stage(part: SnapshotPart): void {
+    addToDigest(this.#stagedDigest, part);
+    this.#stage(part);
+  }
+
+  #stage({ routes, policies }: SnapshotPart): void {
     const parts = new Map<string, { routes: Route[]; policy: TrafficPolicy | undefined }>();
     const partOf = (service: string, environment: string): { routes: Route[]; policy: TrafficPolicy | undefined } => {
       const key = this.#keyOf(service, environment);
@@ -198,7 +205,6 @@ export class TenantMemory implements TenantView {
       if (part === undefined) parts.set(key, (part = { routes: [], policy: undefined }));
       return part;
     };
-    addToDigest(this.#stagedDigest, { routes, policies });
     for (const route of routes)
       if (this.#subscribes(route.key.service)) partOf(route.key.service, route.key.environment).routes.push(route);
     for (const policy of policies)
@@ -220,12 +226,13 @@ export class TenantMemory implements TenantView {
   }
 
   /** Takes a whole snapshot in the place of everything held, in one step: what was staged, and what comes with it. */
-  replace({ position, routes, policies, tenant }: HeldSnapshot): void {
-    this.stage({ routes, policies });
+  replace({ position, routes, policies, tenant, digest }: HeldSnapshot): void {
+    if (digest === undefined) addToDigest(this.#stagedDigest, { routes, policies });
+    this.#stage({ routes, policies });
     // First, so that what is on its way out takes no room from what comes.
     this.clear();
     this.#complete = true;
-    this.#digest = this.#stagedDigest;
+    this.#digest = digest?.copy() ?? this.#stagedDigest;
     this.#stagedDigest = new ConfigurationDigest();
     this.#tenant = tenant ?? tenantRecord(this.#name, 'ACTIVE', position.revision);
     for (const [key, group] of this.#staged) {

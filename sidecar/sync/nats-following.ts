@@ -27,6 +27,8 @@ export type NatsFollowingOptions = {
   readonly random: Random;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** As in NatsSourceOptions. */
+  readonly joiningAskMsMax?: number;
 };
 
 type State =
@@ -90,8 +92,9 @@ export class NatsFollowing implements Disposable {
     const { connection, link, tenant, clock, signal, random } = this.#options;
     this.#woken = new AbortController();
     const sentAtMs = clock.monotonicMs();
-    const { requestMsMax, joiningAskMsMax } = natsSourceLimits;
-    const timeoutMs = this.#state.kind === 'joining' ? joiningAskMsMax : requestMsMax;
+    const { askMsMax, askIntervalMs, unansweredAskIntervalMs, graceMs } = natsSourceLimits;
+    const { joiningAskMsMax = natsSourceLimits.joiningAskMsMax } = this.#options;
+    const timeoutMs = this.#state.kind === 'joining' ? joiningAskMsMax : askMsMax;
     const answer = link.isConnected ? await unlessAborted(askRelay(connection, tenant, timeoutMs), signal) : undefined;
     if (signal.aborted) return undefined;
     if (answer?.kind === 'tenant_not_found') return await this.#lose();
@@ -99,8 +102,9 @@ export class NatsFollowing implements Disposable {
     const word = isCurrent ? { beacon: answer.beacon, trueAtMs: sentAtMs - answer.stalenessMs } : undefined;
     this.#telling.noticeSilence();
     if (this.#state.kind === 'joining') return await this.#join(word);
-    const usualPauseMs = natsSourceLimits.askIntervalMs * (0.5 + random());
-    const pauseMs = word !== undefined && this.#compare(word) === 'ahead' ? natsSourceLimits.graceMs : usualPauseMs;
+    const intervalMs = word === undefined ? unansweredAskIntervalMs : askIntervalMs;
+    const isAhead = word !== undefined && this.#compare(word) === 'ahead';
+    const pauseMs = isAhead ? graceMs : intervalMs * (0.5 + random());
     await this.#refreshPlace();
     await this.#pause(pauseMs);
     return undefined;

@@ -17,6 +17,8 @@ export type NatsSourceOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** How long the relay may take while nothing is known yet, ms; as in the limits. A test on a busy machine gives it longer. */
+  readonly joiningAskMsMax?: number;
 };
 
 /**

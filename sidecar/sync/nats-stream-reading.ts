@@ -126,7 +126,8 @@ export class StreamReading {
       if (subject.kind === 'route' && subject.after.lifecycle.state !== 'DELETED') routes.push(subject.after);
       if (subject.kind === 'traffic_policy' && subject.after !== undefined) policies.push(subject.after);
     }
-    return { position, routes, policies, tenant: { ...this.#tenant.tenant, revision: position.revision } };
+    const tenant = { ...this.#tenant.tenant, revision: position.revision };
+    return { position, routes, policies, tenant, digest: this.#digest };
   }
 
   #speakers(): readonly Beacon[] {

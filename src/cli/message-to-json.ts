@@ -1,6 +1,7 @@
 import {
   ChangeAction,
   ChangeOrder,
+  ChangeStreamConnection,
   FreshnessSource,
   LoadBalancing,
   LocalityPreference,
@@ -25,6 +26,7 @@ export const enumFields: Readonly<Record<string, Readonly<Record<string, number>
   selection_reason: SelectionReason,
   load_balancing: LoadBalancing,
   locality_preference: LocalityPreference,
+  connection: ChangeStreamConnection,
 };
 
 /** What its fields hold instead in a tenant, which is known by its display name. */

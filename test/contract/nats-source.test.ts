@@ -39,6 +39,8 @@ changeSourceContract('the change stream on NATS', () => {
     clock: standingClock,
     random: () => 0.5,
     logger,
+    // An answer that comes too late would make what is told unproven.
+    joiningAskMsMax: 3_000,
   });
   const followings: { readonly tenant: string; readonly ended: Promise<unknown> }[] = [];
   const tracked: ChangeSource = {

@@ -6,7 +6,7 @@ import { createLogger } from '../../src/platform/logger.ts';
 import type { ConfigurationStore } from '../../src/ports/configuration-store.ts';
 import type { StreamRecord, StreamRecords } from '../../src/ports/stream-records.ts';
 import { exampleTenant } from './example-configuration.ts';
-import { FakeClock } from './fake-clock.ts';
+import type { FakeClock } from './fake-clock.ts';
 import type { InMemoryChangeStream, InMemoryStreamServer } from './in-memory-change-stream.ts';
 import { InMemoryRelayLease, type InMemoryLeaseRow } from './in-memory-relay-lease.ts';
 import { TestReplica } from './test-replica.ts';

@@ -120,7 +120,8 @@ describe('of two control planes', () => {
     leader.process.child.kill('SIGTERM');
     await leader.process.ended;
     await move(follower, tenant, 'grpc://after-the-stop');
-    await published.untilEqual(tenant, 1_000);
+    const { meta } = await published.untilEqual(tenant, 1_000);
+    expect(meta?.position.revision).toBe(3);
     members = [follower, await startMember()];
   });
 });

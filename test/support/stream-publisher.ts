@@ -1,4 +1,11 @@
-import { connect, type JetStreamClient, type JetStreamManager, type Msg, type NatsConnection } from 'nats';
+import {
+  connect,
+  type JetStreamClient,
+  type JetStreamManager,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from 'nats';
 import type { Change, Position } from '../../src/domain/change.ts';
 import { standingChange } from '../../src/domain/standing-change.ts';
 import {
@@ -22,7 +29,7 @@ import type { SidecarHistory } from '../fakes/sidecar-history.ts';
 export type PublisherAnswer =
   | { readonly kind: 'position'; readonly history: SidecarHistory; readonly stalenessMs: number }
   | { readonly kind: 'tenant_not_found' }
-  /** Nobody is there. */
+  /** It does not lead. */
   | { readonly kind: 'silent' };
 
 /** The publisher's side of the change stream, done step by step: a test says when what is published, told and answered. */
@@ -32,6 +39,7 @@ export class StreamPublisher implements AsyncDisposable {
   readonly #manager: JetStreamManager;
   readonly #answers = new Map<string, PublisherAnswer>();
   readonly #askListeners = new Set<(tenant: string) => void>();
+  #isListening = false;
   epoch = 'epoch-1';
   term = 1;
 
@@ -39,7 +47,6 @@ export class StreamPublisher implements AsyncDisposable {
     this.connection = connection;
     this.#jetstream = connection.jetstream();
     this.#manager = manager;
-    connection.subscribe(anyAskSubject, { callback: (_error, message) => this.#answer(message) });
   }
 
   static async connect(url: string): Promise<StreamPublisher> {
@@ -114,11 +121,13 @@ export class StreamPublisher implements AsyncDisposable {
 
   /** What it says from now on when it is asked about a tenant; before that nothing. */
   answer(tenant: string, answer: PublisherAnswer): void {
+    this.#listen();
     this.#answers.set(tenant, answer);
   }
 
   /** Resolves when it was asked so many times more about a tenant. */
   async asked(tenant: string, times: number): Promise<void> {
+    this.#listen();
     const { promise, resolve } = Promise.withResolvers<void>();
     let left = times;
     const listener = (asked: string): void => {
@@ -136,6 +145,13 @@ export class StreamPublisher implements AsyncDisposable {
   #beacon(history: SidecarHistory): { epoch: string; position: Position; digest: string; term: number } {
     const { position, state } = history;
     return { epoch: this.epoch, position, digest: state.digest.toString(), term: this.term };
+  }
+
+  /** From the first time that it matters: before that whoever asks hears at once that nobody is there. */
+  #listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    this.connection.subscribe(anyAskSubject, { callback: (_error, message) => this.#answer(message) });
   }
 
   #answer(message: Msg): void {

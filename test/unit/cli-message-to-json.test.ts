@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   ChangeAction,
   ChangeOrder,
+  ChangeStreamConnection,
   FreshnessSource,
   LoadBalancing,
   LocalityPreference,
@@ -32,6 +33,7 @@ describe('the printer knows every field of the protos', () => {
     TenantState,
     ChangeAction,
     ChangeOrder,
+    ChangeStreamConnection,
     FreshnessSource,
     SelectionReason,
     LoadBalancing,

@@ -50,7 +50,7 @@ function changeStreamToWire(status: StreamStatus, replica: string): ChangeStream
     revision: BigInt(revision),
     lag: BigInt(Math.max(0, revision - (published?.revision ?? 0))),
     lastReconciliation: report && {
-      time: new Date(report.timeMs),
+      endTime: new Date(report.timeMs),
       duration: durationToWire(report.durationMs),
       reason: report.reason,
       revision: BigInt(report.revision),

@@ -97,7 +97,7 @@ export interface ChangeStream {
 /** What a comparison of a stream with the database found and did. */
 export interface ReconcileReport {
   /** When it ended, by the clock of the replica that did it. */
-  time?:
+  endTime?:
     | Date
     | undefined;
   /** How long it took. */
@@ -423,7 +423,7 @@ export const ChangeStream: MessageFns<ChangeStream> = {
 
 function createBaseReconcileReport(): ReconcileReport {
   return {
-    time: undefined,
+    endTime: undefined,
     duration: undefined,
     reason: "",
     revision: 0n,
@@ -437,8 +437,8 @@ function createBaseReconcileReport(): ReconcileReport {
 
 export const ReconcileReport: MessageFns<ReconcileReport> = {
   encode(message: ReconcileReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.time !== undefined) {
-      Timestamp.encode(toTimestamp(message.time), writer.uint32(10).fork()).join();
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(10).fork()).join();
     }
     if (message.duration !== undefined) {
       Duration.encode(message.duration, writer.uint32(18).fork()).join();
@@ -500,7 +500,7 @@ export const ReconcileReport: MessageFns<ReconcileReport> = {
               break;
             }
 
-            message.time = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
           case 2: {
