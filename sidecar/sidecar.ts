@@ -83,7 +83,7 @@ async function startFollowing(
   config: SidecarConfig,
   { clock, random, logger }: Surroundings & { readonly logger: Logger },
 ): Promise<Following> {
-  // Not the whole client: the messages of all services are 60 ms to load, and 8 MB.
+  // Not the whole client: it loads the messages of all services, and a sidecar calls two.
   const watch = createServiceClient(
     started.use(createTransport({ address: config.source })),
     WatchServiceService,

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench-options.ts';
 import { benchHistory } from './history/bench-history.ts';
+import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchWatch } from './watch/bench-watch.ts';
@@ -15,12 +16,16 @@ const benches: Readonly<
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
     run: benchHistory,
   },
+  lookup: {
+    about: 'ns of a lookup inside the sidecar, of a change applied and of a circuit breaker',
+    run: benchLookup,
+  },
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
     run: benchPolicy,
   },
   resolve: {
-    about: "unary Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth",
+    about: "Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth, batches, and streams",
     run: benchResolve,
   },
   watch: {
