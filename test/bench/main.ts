@@ -4,6 +4,7 @@ import { benchHistory } from './history/bench-history.ts';
 import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
+import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchWatch } from './watch/bench-watch.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
@@ -27,6 +28,10 @@ const benches: Readonly<
   resolve: {
     about: "Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth, batches, and streams",
     run: benchResolve,
+  },
+  sidecar: {
+    about: "a sidecar's memory by routes, its start from disk, and its lookups while 1,000 changes a second arrive",
+    run: benchSidecar,
   },
   watch: {
     about: 'a change to the last of 1,000 and 10,000 watchers, and what watchers and routes take of a replica',
