@@ -155,7 +155,7 @@ function openSource(
   { started, clock, random, logger }: Surroundings & { started: AsyncDisposableStack; logger: Logger },
 ): ChangeSource {
   if (sourceKind(url) === 'grpc') {
-    // Not the whole client: the messages of all services are 60 ms to load, and 8 MB.
+    // Not the whole client: it loads the messages of all services, and a sidecar calls two.
     const client = createServiceClient(started.use(createTransport({ address: url })), WatchServiceService);
     return new ControlPlaneSource(client, { clock, services: scope.services });
   }

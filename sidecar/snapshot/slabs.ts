@@ -21,8 +21,8 @@ const sharedSlotBytesMax = slabBytes / 8;
 const slotBytesMin = 64;
 
 /**
- * Memory for blocks of bytes in a few large pieces. 100,000 Buffers would be 100,000 objects with a destructor each, which the
- * garbage collector walks (measured: 26 MB and a quarter of its time more than slabs). Slots of one slab have one size, an eighth
+ * Memory for blocks of bytes in a few large pieces. A Buffer for each of 100,000 blocks would be as many objects with a destructor,
+ * which the garbage collector visits. Slots of one slab have one size, an eighth
  * apart from the next, so a block wastes at most an eighth, and what is given back fits the next block of its size; a slab goes
  * back to the system when nothing is left in it.
  */

@@ -16,8 +16,8 @@ const durationTag = { seconds: 0x08, nanos: 0x10 } as const;
 /**
  * Reads a ResolveRequest as almost everybody sends it, without making a message of it: one reader serves all lookups, one
  * after the other. What it does not take (unknown or repeated fields, text that is not printable ASCII, what is too long, `strong`, the
- * past) is not wrong: it is for the generated decoder and the checks behind it, which this never contradicts. Decoding strictly,
- * checking and copying into a Lookup takes 4.4 µs of a lookup, this 0.4 µs (measured by the bench `lookup`).
+ * past) is not wrong: it is for the generated decoder and the checks behind it, which this never contradicts. With it a lookup takes
+ * 2.8 µs from bytes to bytes; decoded, checked, copied and promised it takes 22 µs (bench `lookup`, CPU time).
  */
 export class LookupReader implements Lookup {
   tenant = '';

@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench-options.ts';
 import { benchHistory } from './history/bench-history.ts';
+import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
+import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchBoot } from './stream/bench-boot.ts';
 import { benchPublish } from './stream/bench-publish.ts';
 import { benchStream } from './stream/bench-stream.ts';
@@ -22,6 +24,10 @@ const benches: Readonly<
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
     run: benchHistory,
   },
+  lookup: {
+    about: 'ns of a lookup inside the sidecar, of a change applied and of a circuit breaker',
+    run: benchLookup,
+  },
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
     run: benchPolicy,
@@ -32,8 +38,12 @@ const benches: Readonly<
     run: benchPublish,
   },
   resolve: {
-    about: "unary Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth",
+    about: "Resolve of a sidecar beside a bare grpc-js server that answers the same bytes' worth, batches, and streams",
     run: benchResolve,
+  },
+  sidecar: {
+    about: "a sidecar's memory by routes, its start from disk, and its lookups while 1,000 changes a second arrive",
+    run: benchSidecar,
   },
   stream: {
     about: 'ms from a commit to the sources of 1, 100 and 500 sidecars at 20/s, and of one at 300/s and 1,000/s',

@@ -4,7 +4,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 /**
  * Serves `grpc.reflection` for our protos, so that grpcurl and the like need no files. What answers is loaded by the first call:
- * with the parser of protos it takes 25 MB and 150 ms, which no sidecar needs to carry calls.
+ * a sidecar without it, and without the health package, starts in 180 instead of 250 ms and takes 75 instead of 82 MB.
  */
 export function addReflection(server: Server): void {
   for (const version of ['v1', 'v1alpha']) {

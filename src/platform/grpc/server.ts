@@ -21,7 +21,7 @@ const messageBytesMax = 16 * 1024 * 1024;
 const serverOptions: ServerOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': -1,
-  // Its counters of every call and stream, which nobody reads here, are a tenth of what a small call costs.
+  // Counters of every call and stream, which nobody reads here.
   'grpc.enable_channelz': 0,
   // Dead peers are found within half a minute, so that their watches do not stay.
   'grpc.keepalive_time_ms': 20_000,

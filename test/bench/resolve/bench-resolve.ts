@@ -4,6 +4,7 @@ import { median, printTable } from '../report.ts';
 import { spawnServer } from '../spawn-server.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { applyLoad, type LoadShape } from '../load.ts';
+import { benchBatches } from './bench-batches.ts';
 import { benchKey } from './bench-routes.ts';
 
 const shapes: readonly LoadShape[] = [
@@ -12,7 +13,8 @@ const shapes: readonly LoadShape[] = [
 ];
 
 /** A sidecar that holds many routes, against a grpc-js server that answers a constant of the same size; both in processes of their own. */
-export async function benchResolve({ rounds, seconds, routes }: BenchOptions): Promise<void> {
+export async function benchResolve(options: BenchOptions): Promise<void> {
+  const { rounds, seconds, routes } = options;
   await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
   await using sidecar = await spawnServer('test/bench/resolve/sidecar-server.ts', {
     TM_SIDECAR_SOURCE: `grpc://${source.address}`,
@@ -62,4 +64,5 @@ export async function benchResolve({ rounds, seconds, routes }: BenchOptions): P
     ]);
   }
   printTable(['load', 'server', 'requests/s', 'p50 ms', 'p99 ms', 'server CPU us/request'], rows);
+  await benchBatches(sidecar, request, options);
 }

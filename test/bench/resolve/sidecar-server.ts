@@ -1,8 +1,20 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { readSidecarConfig } from '../../../sidecar/config.ts';
 import { startSidecar } from '../../../sidecar/sidecar.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 
+// Says how much memory it holds once its garbage is gone.
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
 const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS: 'bench' });
 const sidecar = await startSidecar(config, createLogger('sidecar', 'silent'));
 process.send?.({ address: sidecar.addresses[0] });
+process.on('message', () => {
+  collectGarbage();
+  collectGarbage();
+  const { rss, heapUsed } = process.memoryUsage();
+  process.send?.({ rss, heapUsed });
+});
 process.once('disconnect', () => process.exit(0));

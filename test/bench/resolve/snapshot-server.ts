@@ -1,3 +1,4 @@
+import type { Change } from '../../../src/domain/change.ts';
 import { ChangeWindow } from '../../../src/domain/change-window.ts';
 import { TenantState } from '../../../src/domain/tenant-view.ts';
 import { WatchServiceService } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
@@ -29,12 +30,18 @@ const window = new ChangeWindow(
   { revision: routes + 1, commitId: 'bench' },
   { changesMax: 1_000, bytesMax: 1_000_000 },
 );
+const listeners = new Set<() => void>();
 const tenant: WatchedTenant = {
   window,
-  position: window.end,
+  get position() {
+    return window.end;
+  },
   state,
   stalenessMs: () => 0,
-  subscribe: () => ({ [Symbol.dispose]: () => {} }),
+  subscribe: (listener) => {
+    listeners.add(listener);
+    return { [Symbol.dispose]: () => void listeners.delete(listener) };
+  },
 };
 
 const grpc = createGrpcServer({ drainMs: 0 });
@@ -54,3 +61,33 @@ const { definition, implementation } = bindService(
 grpc.server.addService(definition, implementation);
 process.send?.({ address: await grpc.listen('127.0.0.1:0') });
 process.once('disconnect', () => process.exit(0));
+
+/** Changes a second, as the parent asks: in transactions of one, some every 10 ms. */
+let perSecond = 0;
+let changed = 0;
+setInterval(() => {
+  for (let count = 0; count < perSecond / 100; count++) window.append([nextChange()]);
+  if (perSecond > 0) for (const listener of listeners) listener();
+}, 10);
+process.on('message', (message) => {
+  perSecond = Number(message);
+  process.send?.(perSecond);
+});
+
+function nextChange(): Change {
+  const revision = window.end.revision + 1;
+  const before = benchRoute((changed++ * 7_919) % routes);
+  const after = { ...before, revision };
+  state.putRoute(after);
+  return {
+    tenant: 'bench',
+    revision,
+    commitRevision: revision,
+    commitId: `bench-${revision}`,
+    action: 'UPDATED',
+    actor: 'bench',
+    correlationId: 'bench',
+    commitTimeMs: Date.now(),
+    subject: { kind: 'route', before, after },
+  };
+}
