@@ -2,11 +2,13 @@ import {
   ChangeAction,
   ChangeOrder,
   ChangeStreamConnection,
+  CircuitBreakerState,
   FreshnessSource,
   LoadBalancing,
   LocalityPreference,
   RouteState,
   SelectionReason,
+  SynchronizationState,
   TenantState,
 } from '../client/index.ts';
 
@@ -27,6 +29,8 @@ export const enumFields: Readonly<Record<string, Readonly<Record<string, number>
   load_balancing: LoadBalancing,
   locality_preference: LocalityPreference,
   connection: ChangeStreamConnection,
+  synchronization: SynchronizationState,
+  breaker: CircuitBreakerState,
 };
 
 /** What its fields hold instead in a tenant, which is known by its display name. */

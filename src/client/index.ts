@@ -39,6 +39,7 @@ export {
 } from '../gen/trafficmanager/v1/resolver_service.ts';
 export type { ResolveResponse, ResolveResult } from '../gen/trafficmanager/v1/resolver_service.ts';
 export { Endpoint, Route, RouteKey, RouteState } from '../gen/trafficmanager/v1/route.ts';
+export { CircuitBreakerState, SynchronizationState } from '../gen/trafficmanager/v1/sidecar_service.ts';
 export { Tenant, TenantQuotas, TenantState } from '../gen/trafficmanager/v1/tenant.ts';
 export {
   AttributeMatch,
