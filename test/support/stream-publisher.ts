@@ -1,11 +1,4 @@
-import {
-  connect,
-  type JetStreamClient,
-  type JetStreamManager,
-  type Msg,
-  type NatsConnection,
-  type Subscription,
-} from 'nats';
+import { connect, type JetStreamClient, type JetStreamManager, type Msg, type NatsConnection } from 'nats';
 import type { Change, Position } from '../../src/domain/change.ts';
 import { standingChange } from '../../src/domain/standing-change.ts';
 import {

@@ -54,6 +54,14 @@ const databaseNetworks = ({ stage }: FaultSetting): readonly TcpProxy[] =>
 const everyNetwork = ({ stage }: FaultSetting): readonly TcpProxy[] =>
   [...stage.controlPlanes, ...stage.sidecars].flatMap(({ networks }) => networks);
 
+/**
+ * What takes longer than 5 s to be found out, ms. A pool's dead connections are found out one by one, each by a statement that waits
+ * for TM_DATABASE_TIMEOUT_MS (2 s here): with all of them dead at once a replica may miss commits of the other for several times that.
+ */
+export const convergenceMsMaxOf: Readonly<Record<string, number>> = {
+  'the networks of Postgres forget their connections': 15_000,
+};
+
 /** By name, in the order in which each is made once. */
 export const faults: Readonly<Record<string, Fault>> = {
   'a control plane is killed': eachControlPlane(async (actor, { random }) => {
@@ -161,8 +169,13 @@ export const faults: Readonly<Record<string, Fault>> = {
   'the network of the relay is half open': badWeather({ kind: 'half_open' }, relayNatsNetworks),
   'the network of Postgres is half open': badWeather({ kind: 'half_open' }, databaseNetworks),
   'every network is slow': badWeather({ kind: 'delayed', delayMs: 150 }, everyNetwork),
-  'every network forgets its connections': async (setting) => {
-    for (const proxy of everyNetwork(setting)) proxy.abandonAll();
+  'the networks of NATS forget their connections': async (setting) => {
+    for (const proxy of [...relayNatsNetworks(setting), ...setting.stage.sidecars.flatMap(({ networks }) => networks)])
+      proxy.abandonAll();
+    await between(setting.random, 0, 2_000);
+  },
+  'the networks of Postgres forget their connections': async (setting) => {
+    for (const proxy of databaseNetworks(setting)) proxy.abandonAll();
     await between(setting.random, 0, 2_000);
   },
   'a sidecar is frozen': async ({ stage, random }) => {
