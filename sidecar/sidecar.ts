@@ -33,6 +33,7 @@ import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
 import { SnapshotSaver } from './snapshot/snapshot-saver.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
+import { watchLazily } from './sync/watch-lazily.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
 
 /** A sidecar that serves; disposing stops it in order. */
@@ -84,10 +85,7 @@ async function startFollowing(
   { clock, random, logger }: Surroundings & { readonly logger: Logger },
 ): Promise<Following> {
   // Not the whole client: it loads the messages of all services, and a sidecar calls two.
-  const watch = createServiceClient(
-    started.use(createTransport({ address: config.source })),
-    WatchServiceService,
-  ).watch;
+  const watch = watchLazily(started.use(createTransport({ address: config.source })));
   const controlPlane = started.use(createTransport({ address: config.controlPlane }));
   const breakers = new Map<string, BreakerState>([['control-plane', 'closed']]);
   const ask = createAskControlPlane({
