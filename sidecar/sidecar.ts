@@ -36,6 +36,7 @@ import type { ChangeSource } from './sync/change-source.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
 import { NatsSource } from './sync/nats-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
+import { watchLazily } from './sync/watch-lazily.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
 
 /** A sidecar that serves; disposing stops it in order. */
@@ -156,8 +157,8 @@ function openSource(
 ): ChangeSource {
   if (sourceKind(url) === 'grpc') {
     // Not the whole client: it loads the messages of all services, and a sidecar calls two.
-    const client = createServiceClient(started.use(createTransport({ address: url })), WatchServiceService);
-    return new ControlPlaneSource(client, { clock, services: scope.services });
+    const watch = watchLazily(started.use(createTransport({ address: url })));
+    return new ControlPlaneSource({ watch }, { clock, services: scope.services });
   }
   const id = newId();
   const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));
