@@ -8,6 +8,7 @@ import {
   SelectionReason,
   TenantState,
 } from '../client/index.ts';
+import { CircuitBreakerState, SynchronizationState } from '../gen/trafficmanager/v1/sidecar_service.ts';
 
 /** What JSON and YAML can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
@@ -25,6 +26,8 @@ export const enumFields: Readonly<Record<string, Readonly<Record<string, number>
   selection_reason: SelectionReason,
   load_balancing: LoadBalancing,
   locality_preference: LocalityPreference,
+  synchronization_state: SynchronizationState,
+  breaker_state: CircuitBreakerState,
 };
 
 /** What its fields hold instead in a tenant, which is known by its display name. */

@@ -1,3 +1,4 @@
+import { CircuitBreakerState, SynchronizationState } from '../../src/gen/trafficmanager/v1/sidecar_service.ts';
 import { describe, expect, test } from 'vitest';
 import {
   ChangeAction,
@@ -36,6 +37,8 @@ describe('the printer knows every field of the protos', () => {
     SelectionReason,
     LoadBalancing,
     LocalityPreference,
+    SynchronizationState,
+    CircuitBreakerState,
   };
 
   test('its enums, each field name meaning one, but in a tenant', () => {

@@ -87,7 +87,7 @@ export interface GetStatusResponse {
     | SidecarScope
     | undefined;
   /** Where changes come from: a URL without credentials. */
-  source: string;
+  sourceUrl: string;
   /** The tenants that are followed, in the order in which that began. */
   tenants: TenantStatus[];
   /** The configuration in memory, of all tenants together. */
@@ -123,7 +123,7 @@ export interface TenantStatus {
   /** Its name. */
   tenant: string;
   /** Where its synchronisation is. */
-  state: SynchronizationState;
+  synchronizationState: SynchronizationState;
   /** Why it is stale; empty when it is not. */
   reason: string;
   /** The revision that memory is at; 0: none yet. */
@@ -175,7 +175,7 @@ export interface CircuitBreakerStatus {
   /** What it stands in front of, such as `control-plane`. */
   upstream: string;
   /** Whether calls go through. */
-  state: CircuitBreakerState;
+  breakerState: CircuitBreakerState;
 }
 
 /** Lookups that wait: for a snapshot, a revision, or the control plane. */
@@ -235,7 +235,7 @@ export const GetStatusRequest: MessageFns<GetStatusRequest> = {
 function createBaseGetStatusResponse(): GetStatusResponse {
   return {
     scope: undefined,
-    source: "",
+    sourceUrl: "",
     tenants: [],
     memory: undefined,
     answers: undefined,
@@ -250,8 +250,8 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     if (message.scope !== undefined) {
       SidecarScope.encode(message.scope, writer.uint32(10).fork()).join();
     }
-    if (message.source !== "") {
-      writer.uint32(18).string(message.source);
+    if (message.sourceUrl !== "") {
+      writer.uint32(18).string(message.sourceUrl);
     }
     for (const v of message.tenants) {
       TenantStatus.encode(v!, writer.uint32(26).fork()).join();
@@ -303,7 +303,7 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
               break;
             }
 
-            message.source = reader.string();
+            message.sourceUrl = reader.string();
             continue;
           }
           case 3: {
@@ -436,7 +436,15 @@ export const SidecarScope: MessageFns<SidecarScope> = {
 };
 
 function createBaseTenantStatus(): TenantStatus {
-  return { tenant: "", state: 0, reason: "", revision: 0n, stalenessMs: 0n, complete: false, groups: 0n };
+  return {
+    tenant: "",
+    synchronizationState: 0,
+    reason: "",
+    revision: 0n,
+    stalenessMs: 0n,
+    complete: false,
+    groups: 0n,
+  };
 }
 
 export const TenantStatus: MessageFns<TenantStatus> = {
@@ -444,8 +452,8 @@ export const TenantStatus: MessageFns<TenantStatus> = {
     if (message.tenant !== "") {
       writer.uint32(10).string(message.tenant);
     }
-    if (message.state !== 0) {
-      writer.uint32(16).int32(message.state);
+    if (message.synchronizationState !== 0) {
+      writer.uint32(16).int32(message.synchronizationState);
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
@@ -500,7 +508,7 @@ export const TenantStatus: MessageFns<TenantStatus> = {
               break;
             }
 
-            message.state = reader.int32() as any;
+            message.synchronizationState = reader.int32() as any;
             continue;
           }
           case 3: {
@@ -809,7 +817,7 @@ export const AnswerCacheStatus: MessageFns<AnswerCacheStatus> = {
 };
 
 function createBaseCircuitBreakerStatus(): CircuitBreakerStatus {
-  return { upstream: "", state: 0 };
+  return { upstream: "", breakerState: 0 };
 }
 
 export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
@@ -817,8 +825,8 @@ export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
     if (message.upstream !== "") {
       writer.uint32(10).string(message.upstream);
     }
-    if (message.state !== 0) {
-      writer.uint32(16).int32(message.state);
+    if (message.breakerState !== 0) {
+      writer.uint32(16).int32(message.breakerState);
     }
     return writer;
   },
@@ -849,7 +857,7 @@ export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
               break;
             }
 
-            message.state = reader.int32() as any;
+            message.breakerState = reader.int32() as any;
             continue;
           }
         }
