@@ -68,7 +68,7 @@ function statusOf(parts: SidecarParts, tenant: string): Omit<GetStatusResponse, 
       refreshes: whole(refreshes),
       staleHits: whole(staleHits),
     },
-    circuitBreakers: Array.from(breakers, ([upstream, state]) => ({ upstream, breaker: breakerStates[state] })),
+    circuitBreakers: Array.from(breakers, ([upstream, state]) => ({ upstream, breakerState: breakerStates[state] })),
     admission: { waiting: whole(admission.waiting), shed: whole(admission.shed) },
   };
 }
@@ -90,7 +90,7 @@ function tenantStatus(sync: TenantSync): TenantStatus {
   const { tenant, state, memory } = sync;
   return {
     tenant,
-    synchronization: syncStates[state.kind],
+    synchronizationState: syncStates[state.kind],
     reason: state.kind === 'stale' ? state.reason : '',
     revision: whole(memory.position.revision),
     // Upwards, as in answers: never less than it is.

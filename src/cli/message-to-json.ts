@@ -29,8 +29,8 @@ export const enumFields: Readonly<Record<string, Readonly<Record<string, number>
   load_balancing: LoadBalancing,
   locality_preference: LocalityPreference,
   connection: ChangeStreamConnection,
-  synchronization: SynchronizationState,
-  breaker: CircuitBreakerState,
+  synchronization_state: SynchronizationState,
+  breaker_state: CircuitBreakerState,
 };
 
 /** What its fields hold instead in a tenant, which is known by its display name. */

@@ -36,7 +36,7 @@ async function startSidecar(asked = controlPlane.address): Promise<TestSidecar> 
 
 async function breakerOf({ client }: TestSidecar): Promise<CircuitBreakerState | undefined> {
   const { getStatus } = createServiceClient(client.transport, SidecarServiceService);
-  return (await getStatus({})).circuitBreakers[0]?.breaker;
+  return (await getStatus({})).circuitBreakers[0]?.breakerState;
 }
 
 let services = 0;

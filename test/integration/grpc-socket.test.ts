@@ -28,6 +28,7 @@ test('a socket is for its own user from the moment it is there, and the mask of 
   }
   seen.add(await modeOf());
   expect(seen).toEqual(new Set([0o600]));
+  // Reading the mask means setting it.
   expect(process.umask(0o002)).toBe(0o002);
 });
 

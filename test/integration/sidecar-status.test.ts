@@ -40,7 +40,7 @@ test('a sidecar tells what it follows, how fresh it is, what it holds and what i
     tenants: [
       {
         tenant: 'acme',
-        synchronization: SynchronizationState.SYNCHRONIZATION_STATE_LIVE,
+        synchronizationState: SynchronizationState.SYNCHRONIZATION_STATE_LIVE,
         revision,
         complete: true,
         groups: 1n,
@@ -48,7 +48,7 @@ test('a sidecar tells what it follows, how fresh it is, what it holds and what i
     ],
     memory: { bytesMax: 5_000_000n, groups: 1n, evictions: 0n },
     answers: { count: 2n, hits: 2n, misses: 2n },
-    circuitBreakers: [{ upstream: 'control-plane', breaker: CircuitBreakerState.CIRCUIT_BREAKER_STATE_CLOSED }],
+    circuitBreakers: [{ upstream: 'control-plane', breakerState: CircuitBreakerState.CIRCUIT_BREAKER_STATE_CLOSED }],
     admission: { waiting: 0n, shed: 0n },
   });
   expect(status.memory?.residentBytes).toBeGreaterThan(10_000_000n);
@@ -56,6 +56,6 @@ test('a sidecar tells what it follows, how fresh it is, what it holds and what i
   await controlPlane.stop();
   await sidecar.untilResolved({ version: 'v1' }, ({ freshness }) => freshness?.stale === true);
   const [stale] = (await getStatus({ tenant: 'acme' })).tenants;
-  expect(stale?.synchronization).toBe(SynchronizationState.SYNCHRONIZATION_STATE_STALE);
+  expect(stale?.synchronizationState).toBe(SynchronizationState.SYNCHRONIZATION_STATE_STALE);
   expect(stale?.reason).not.toBe('');
 });

@@ -213,6 +213,7 @@ test('what was not taken is tried again, as often as it may be and as the budget
 
 test('a retry that comes through is an answer like any other', async () => {
   let attempts = 0;
-  const { ask } = start(async () => (++attempts < 3 ? await failing('UNAVAILABLE')() : exampleAnswer()), 3);
+  const refuse = failing('UNAVAILABLE');
+  const { ask } = start(async () => (++attempts < 3 ? await refuse() : exampleAnswer()), 3);
   expect(await reasonOf(ask(lookup, strong, callContext()))).toBe('answered');
 });

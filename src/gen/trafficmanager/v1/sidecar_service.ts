@@ -123,7 +123,7 @@ export interface TenantStatus {
   /** Its name. */
   tenant: string;
   /** Where its synchronisation is. */
-  synchronization: SynchronizationState;
+  synchronizationState: SynchronizationState;
   /** Why it is stale; empty when it is not. */
   reason: string;
   /** The revision that memory is at; 0: none yet. */
@@ -175,7 +175,7 @@ export interface CircuitBreakerStatus {
   /** What it stands in front of, such as `control-plane`. */
   upstream: string;
   /** Whether calls go through. */
-  breaker: CircuitBreakerState;
+  breakerState: CircuitBreakerState;
 }
 
 /** Lookups that wait: for a snapshot, a revision, or the control plane. */
@@ -436,7 +436,15 @@ export const SidecarScope: MessageFns<SidecarScope> = {
 };
 
 function createBaseTenantStatus(): TenantStatus {
-  return { tenant: "", synchronization: 0, reason: "", revision: 0n, stalenessMs: 0n, complete: false, groups: 0n };
+  return {
+    tenant: "",
+    synchronizationState: 0,
+    reason: "",
+    revision: 0n,
+    stalenessMs: 0n,
+    complete: false,
+    groups: 0n,
+  };
 }
 
 export const TenantStatus: MessageFns<TenantStatus> = {
@@ -444,8 +452,8 @@ export const TenantStatus: MessageFns<TenantStatus> = {
     if (message.tenant !== "") {
       writer.uint32(10).string(message.tenant);
     }
-    if (message.synchronization !== 0) {
-      writer.uint32(16).int32(message.synchronization);
+    if (message.synchronizationState !== 0) {
+      writer.uint32(16).int32(message.synchronizationState);
     }
     if (message.reason !== "") {
       writer.uint32(26).string(message.reason);
@@ -500,7 +508,7 @@ export const TenantStatus: MessageFns<TenantStatus> = {
               break;
             }
 
-            message.synchronization = reader.int32() as any;
+            message.synchronizationState = reader.int32() as any;
             continue;
           }
           case 3: {
@@ -809,7 +817,7 @@ export const AnswerCacheStatus: MessageFns<AnswerCacheStatus> = {
 };
 
 function createBaseCircuitBreakerStatus(): CircuitBreakerStatus {
-  return { upstream: "", breaker: 0 };
+  return { upstream: "", breakerState: 0 };
 }
 
 export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
@@ -817,8 +825,8 @@ export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
     if (message.upstream !== "") {
       writer.uint32(10).string(message.upstream);
     }
-    if (message.breaker !== 0) {
-      writer.uint32(16).int32(message.breaker);
+    if (message.breakerState !== 0) {
+      writer.uint32(16).int32(message.breakerState);
     }
     return writer;
   },
@@ -849,7 +857,7 @@ export const CircuitBreakerStatus: MessageFns<CircuitBreakerStatus> = {
               break;
             }
 
-            message.breaker = reader.int32() as any;
+            message.breakerState = reader.int32() as any;
             continue;
           }
         }
