@@ -25,7 +25,7 @@ export type DatabaseOptions = {
   readonly poolSize: number;
   /** A statement that runs longer is ended by the server, ms. */
   readonly statementTimeoutMs: number;
-  /** Waiting longer for a connection, or for an answer, fails, ms. */
+  /** Waiting longer for a connection fails, ms. */
   readonly responseTimeoutMs: number;
   /** An idle connection broke: the pool replaces it; for the log. */
   readonly onIdleError: (error: Error) => void;
@@ -134,13 +134,16 @@ export class Database {
   }
 }
 
+/** How much later than the server's own time-out an answer may arrive, ms. */
+const answerReserveMs = 500;
+
 function openPool(options: DatabaseOptions): Pool {
   const pool = new Pool({
     ...connectionConfig(options),
     max: options.poolSize,
     connectionTimeoutMillis: options.responseTimeoutMs,
     // The server ends a long statement itself; this catches a server or a network that has gone silent.
-    query_timeout: options.statementTimeoutMs + options.responseTimeoutMs,
+    query_timeout: options.statementTimeoutMs + answerReserveMs,
   });
   pool.on('error', options.onIdleError);
   return pool;
