@@ -25,7 +25,7 @@ export type DatabaseOptions = {
   readonly poolSize: number;
   /** A statement that runs longer is ended by the server, ms. */
   readonly statementTimeoutMs: number;
-  /** Waiting longer for a connection, or for an answer, fails, ms. */
+  /** Waiting longer for a connection fails, ms. */
   readonly responseTimeoutMs: number;
   /** An idle connection broke: the pool replaces it; for the log. */
   readonly onIdleError: (error: Error) => void;
@@ -39,26 +39,21 @@ export type Statement = { readonly name: string; readonly text: string };
 
 /** Postgres behind a pool whose failures are DomainErrors: DATABASE_UNAVAILABLE when it is out of reach, INTERNAL when it is a bug. */
 export class Database {
-  readonly #pool: Pool;
   readonly #options: DatabaseOptions;
+  #pool: Pool;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
-    this.#pool = new Pool({
-      ...connectionConfig(options),
-      max: options.poolSize,
-      connectionTimeoutMillis: options.responseTimeoutMs,
-      // The server ends a long statement itself; this catches a server or a network that has gone silent.
-      query_timeout: options.statementTimeoutMs + options.responseTimeoutMs,
-    });
-    this.#pool.on('error', options.onIdleError);
+    this.#pool = openPool(options);
   }
 
   async query<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[] = []): Promise<Row[]> {
+    const pool = this.#pool;
     try {
-      const result: QueryResult<Row> = await this.#pool.query<Row>({ ...statement, values: [...values] });
+      const result: QueryResult<Row> = await pool.query<Row>({ ...statement, values: [...values] });
       return result.rows;
     } catch (error) {
+      this.#distrustAfter(error, pool);
       throw asDomainError(error);
     }
   }
@@ -67,8 +62,9 @@ export class Database {
   async atOneMoment<Result>(
     read: (query: <Row extends QueryResultRow>(text: string, values?: unknown[]) => Promise<Row[]>) => Promise<Result>,
   ): Promise<Result> {
+    const pool = this.#pool;
     try {
-      const client = await this.#pool.connect();
+      const client = await pool.connect();
       let broken = true;
       // A connection that breaks fails the query under way, or the next one; nobody listening would end the process.
       const ignore = (): void => {};
@@ -94,8 +90,22 @@ export class Database {
         client.release(broken);
       }
     } catch (error) {
+      this.#distrustAfter(error, pool);
       throw error instanceof DomainError ? error : asDomainError(error);
     }
+  }
+
+  /**
+   * Takes new connections, all of them, when one went silent or broke: a network that forgot it has forgotten the others too, and each
+   * would be found out only by a time-out of its own.
+   */
+  #distrustAfter(error: unknown, pool: Pool): void {
+    // Where none is idle there is nothing to distrust: then the pool is only busy.
+    if (error instanceof DomainError || sqlStateOf(error) !== undefined || pool !== this.#pool || pool.idleCount === 0)
+      return;
+    this.#pool = openPool(this.#options);
+    // Statements under way are answered; what is idle goes. Nobody waits for that: it may be dead.
+    pool.end().catch(() => {});
   }
 
   /** A connection of its own, for LISTEN and for locks; the caller connects and ends it. */
@@ -124,6 +134,21 @@ export class Database {
   }
 }
 
+/** How much later than the server's own time-out an answer may arrive, ms. */
+const answerReserveMs = 500;
+
+function openPool(options: DatabaseOptions): Pool {
+  const pool = new Pool({
+    ...connectionConfig(options),
+    max: options.poolSize,
+    connectionTimeoutMillis: options.responseTimeoutMs,
+    // The server ends a long statement itself; this catches a server or a network that has gone silent.
+    query_timeout: options.statementTimeoutMs + answerReserveMs,
+  });
+  pool.on('error', options.onIdleError);
+  return pool;
+}
+
 function connectionConfig(options: DatabaseOptions): PoolConfig {
   return {
     connectionString: options.url,
@@ -146,12 +171,16 @@ const transientClasses: ReadonlySet<string> = new Set(['08', '53', '57', '40', '
 /** read_only_sql_transaction: the server has become a standby, and somewhere there is another primary. */
 const standby = '25006';
 
+/** Undefined: no answer of the database, but a socket error, or a time-out of the pool or of the driver. */
+function sqlStateOf(error: unknown): string | undefined {
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
 function asDomainError(error: unknown): DomainError {
   if (error instanceof DomainError) return error;
-  const code = (error as { code?: unknown }).code;
-  const isSqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code);
-  // Not a SQLSTATE: a socket error, a time-out of the pool or of the driver.
-  if (isSqlState && code !== standby && !transientClasses.has(code.slice(0, 2)))
+  const code = sqlStateOf(error);
+  if (code !== undefined && code !== standby && !transientClasses.has(code.slice(0, 2)))
     return new DomainError('INTERNAL', 'internal error', { cause: error });
   return new DomainError(
     'DATABASE_UNAVAILABLE',

@@ -54,14 +54,6 @@ const databaseNetworks = ({ stage }: FaultSetting): readonly TcpProxy[] =>
 const everyNetwork = ({ stage }: FaultSetting): readonly TcpProxy[] =>
   [...stage.controlPlanes, ...stage.sidecars].flatMap(({ networks }) => networks);
 
-/**
- * What takes longer than 5 s to be found out, ms. A pool's dead connections are found out one by one, each by a statement that waits
- * for TM_DATABASE_TIMEOUT_MS (2 s here): with all of them dead at once a replica may miss commits of the other for several times that.
- */
-export const convergenceMsMaxOf: Readonly<Record<string, number>> = {
-  'the networks of Postgres forget their connections': 15_000,
-};
-
 /** By name, in the order in which each is made once. */
 export const faults: Readonly<Record<string, Fault>> = {
   'a control plane is killed': eachControlPlane(async (actor, { random }) => {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { pick } from '../model/draw-operation.ts';
 import { checkObservations, type Committed, type Observation } from './check-observations.ts';
-import { convergenceMsMaxOf, faults, type FaultSetting } from './faults.ts';
+import { faults, type FaultSetting } from './faults.ts';
 import { Stage, stagePaths } from './stage.ts';
 import { readCommitted, readTruth } from './truth.ts';
 import { Writer } from './writer.ts';
@@ -65,10 +65,9 @@ export async function runStreamFaults(options: StreamFaultsOptions): Promise<Str
     await delay(random() * 500);
     await faults[name]?.(setting);
     made[name] = (made[name] ?? 0) + 1;
-    const boundMs = convergenceMsMaxOf[name] ?? convergenceMsMax;
-    const { tookMs, differences } = await untilConverged(stage, writer, boundMs);
+    const { tookMs, differences } = await untilConverged(stage, writer);
     convergenceMs[name] = Math.max(convergenceMs[name] ?? 0, Math.round(tookMs));
-    if (tookMs > boundMs)
+    if (tookMs > convergenceMsMax)
       violations.push(`${Math.round(tookMs)} ms after "${name}": ${differences.slice(0, 3).join('; ')}`);
     onEvent(`  converged after ${Math.round(tookMs)} ms`);
   }
@@ -89,7 +88,6 @@ export async function runStreamFaults(options: StreamFaultsOptions): Promise<Str
 async function untilConverged(
   stage: Stage,
   writer: Writer,
-  boundMs = convergenceMsMax,
 ): Promise<{ readonly tookMs: number; readonly differences: readonly string[] }> {
   const mendedAtMs = performance.now();
   await writer.pause();
@@ -101,7 +99,7 @@ async function untilConverged(
     const truth = await readTruth(stage.databaseUrl).catch(() => undefined);
     differences = truth === undefined ? ['Postgres does not answer'] : differencesFrom(stage, truth);
     tookMs = performance.now() - mendedAtMs;
-    if (tookMs > boundMs && late.length === 0) late = differences;
+    if (tookMs > convergenceMsMax && late.length === 0) late = differences;
   } while (differences.length > 0 && tookMs < patienceMs);
   writer.resume();
   return { tookMs, differences: late };
