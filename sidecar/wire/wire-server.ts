@@ -1,0 +1,86 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { AlarmClock } from './alarm.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { Connection, type ConnectionSurroundings, type StreamAcceptor } from './connection.ts';
+import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
+import type { Repeated } from './hpack/header-encoder.ts';
+import { Turn, type Schedule } from './turn.ts';
+
+export type WireServerOptions = {
+  readonly acceptor: StreamAcceptor;
+  readonly clock: AlarmClock;
+  readonly schedule: Schedule;
+  readonly limits: WireLimits;
+  /** Header fields that the server sends again and again. */
+  readonly repeated: Repeated;
+  /** Told of each connection that ends, and why, if it was not in order. */
+  readonly onClosed?: (error: Error | undefined) => void;
+};
+
+/** An HTTP/2 server with prior knowledge (RFC 9113 §3.3): whoever connects must speak HTTP/2 at once. */
+export class WireServer {
+  readonly #options: WireServerOptions;
+  readonly #surroundings: ConnectionSurroundings;
+  readonly #connections = new Set<Connection>();
+  readonly #servers: Server[] = [];
+
+  constructor(options: WireServerOptions) {
+    this.#options = options;
+    const { limits, clock, schedule, repeated } = options;
+    const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
+    this.#surroundings = { limits, clock, repeated, pool, turn: new Turn(schedule) };
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Listens on a host and port, or on the path of a unix socket; resolves to the port. */
+  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<number> {
+    const server = createServer({ noDelay: true }, (socket) => this.serve(socket));
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(address, () => {
+        server.off('error', reject);
+        const bound = server.address();
+        resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
+      });
+    });
+  }
+
+  /** Serves a socket that is connected: of a listener of somebody else's, or of TLS, once ALPN has chosen `h2`. */
+  serve(socket: Socket): Connection {
+    const { acceptor, onClosed } = this.#options;
+    const connection: Connection = new Connection({
+      ...this.#surroundings,
+      socket,
+      acceptor,
+      onClosed: (error) => {
+        this.#connections.delete(connection);
+        if (this.#connections.size === 0) this.#onEmpty?.();
+        onClosed?.(error);
+      },
+    });
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  #onEmpty: (() => void) | undefined;
+
+  /** Takes no more connections and streams; resolves when those that are there have ended. */
+  async drain(): Promise<void> {
+    for (const server of this.#servers) server.close();
+    for (const connection of this.#connections) connection.drain();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Ends all connections now. */
+  close(): void {
+    for (const server of this.#servers) server.close();
+    for (const connection of this.#connections) connection.end();
+  }
+}
