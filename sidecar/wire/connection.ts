@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { AlarmClock } from './alarm.ts';
 import { AbuseMeter } from './abuse-meter.ts';
 import type { BufferPool } from './buffer-pool.ts';
@@ -35,7 +35,7 @@ export type ConnectionSurroundings = {
 };
 
 export type ConnectionOptions = ConnectionSurroundings & {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   /** A server's takes streams, a client's opens them. */
   readonly acceptor: StreamAcceptor | undefined;
   readonly onClosed: (error: Error | undefined) => void;

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Alarm, AlarmClock } from './alarm.ts';
 import type { ErrorName } from './error-code.ts';
 import type { WireLimits } from './limits.ts';
@@ -9,7 +9,7 @@ import type { StreamTable } from './stream-table.ts';
 export type ConnectionState = 'serving' | 'draining' | 'ending' | 'closed';
 
 export type EndingOptions = {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly clock: AlarmClock;
   readonly limits: WireLimits;
   readonly output: Output;

@@ -1,11 +1,11 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ErrorName, errorCodes } from './error-code.ts';
 import { frameFlags, frameHeaderBytes, frameTypes, writeUint32 } from './frame.ts';
 import type { Flushable, Turn } from './turn.ts';
 
 export type OutputOptions = {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly turn: Turn;
   readonly pool: BufferPool;
   /** Whether the socket may still read a buffer after it said that it has written it: TLS does. */
@@ -119,7 +119,8 @@ export class Output implements Flushable {
   }
 
   resetStream(streamId: number, error: ErrorName): void {
-    writeUint32(this.#buffer, this.#begin(frameTypes.RST_STREAM, 0, streamId, 4), errorCodes[error]);
+    const at = this.#begin(frameTypes.RST_STREAM, 0, streamId, 4);
+    writeUint32(this.#buffer, at, errorCodes[error]);
   }
 
   windowUpdate(streamId: number, bytes: number): void {

@@ -1,4 +1,5 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { AlarmClock } from './alarm.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Connection, type ConnectionSurroundings, type StreamAcceptor } from './connection.ts';
@@ -50,7 +51,7 @@ export class WireServer {
   }
 
   /** Serves a socket that is connected: of a listener of somebody else's, or of TLS, once ALPN has chosen `h2`. */
-  serve(socket: Socket): Connection {
+  serve(socket: Duplex): Connection {
     const { acceptor, onClosed } = this.#options;
     const connection: Connection = new Connection({
       ...this.#surroundings,
