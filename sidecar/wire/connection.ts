@@ -75,7 +75,7 @@ export class Connection implements FrameReceiver, Watched {
     this.#streams = new StreamTable({
       limits,
       output: this.#output,
-      encoder: new HeaderEncoder({ tableBytesMax: limits.headerTableBytes, repeated }),
+      encoder: new HeaderEncoder({ tableBytesMax: Math.min(limits.headerTableBytes, this.#peer.headerTableBytes), repeated }),
       peer: this.#peer,
       isServer: acceptor !== undefined,
       receiveWindow: this.#receiveWindow,
