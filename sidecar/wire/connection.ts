@@ -75,7 +75,10 @@ export class Connection implements FrameReceiver, Watched {
     this.#streams = new StreamTable({
       limits,
       output: this.#output,
-      encoder: new HeaderEncoder({ tableBytesMax: Math.min(limits.headerTableBytes, this.#peer.headerTableBytes), repeated }),
+      encoder: new HeaderEncoder({
+        tableBytesMax: Math.min(limits.headerTableBytes, this.#peer.headerTableBytes),
+        repeated,
+      }),
       peer: this.#peer,
       isServer: acceptor !== undefined,
       receiveWindow: this.#receiveWindow,
@@ -110,8 +113,16 @@ export class Connection implements FrameReceiver, Watched {
     return this.#reader.isInside || this.#blocks.openStreamId !== 0;
   }
 
-  get waitingBytes(): number {
-    return this.#streams.queuedBytes + this.#output.backlogBytes;
+  get backlogBytes(): number {
+    return this.#output.backlogBytes;
+  }
+
+  get passedOnBytes(): number {
+    return this.#output.passedOnBytes;
+  }
+
+  get queuedBytes(): number {
+    return this.#streams.queuedBytes;
   }
 
   /** How many more streams we may open now (a client's). */
@@ -167,7 +178,6 @@ export class Connection implements FrameReceiver, Watched {
   }
 
   #drained(): void {
-    this.#liveness.moved();
     this.#options.socket.resume();
     this.#output.hold();
     this.#streams.pump();
@@ -351,21 +361,11 @@ export class Connection implements FrameReceiver, Watched {
     this.#output.ping(livenessPing, 0);
   }
 
-  idle(): void {
-    this.end();
-  }
-
-  aged(): void {
-    this.#ending.drain();
-  }
-
   late(what: LateKind): void {
-    if (what === 'stalled') this.#streams.resetStalled('ENHANCE_YOUR_CALM');
+    if (what === 'no_window') return this.#streams.resetStalled('ENHANCE_YOUR_CALM');
     // Nobody listens: closing in order would wait for who does not answer.
-    if (what !== 'stalled' || this.#output.backlogBytes > 0) {
-      this.#error ??= new ConnectionError('NO_ERROR', `the peer is ${what}`);
-      this.#options.socket.destroy();
-    }
+    this.#error ??= new Error(`the peer is late: ${what}`);
+    this.#options.socket.destroy();
   }
 
   /** Ends the connection once its streams have ended. */

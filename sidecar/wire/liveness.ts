@@ -8,16 +8,22 @@ export interface Watched {
   readonly isUnfinished: boolean;
   /** Whole frames so far. */
   readonly framesReceived: number;
-  /** Bytes that wait for the peer to read or to open a window. */
-  readonly waitingBytes: number;
+  /** Bytes that wait for the peer to read, and how many did not have to any more. */
+  readonly backlogBytes: number;
+  readonly passedOnBytes: number;
+  /** Bytes that wait for the peer to open a window. */
+  readonly queuedBytes: number;
   askForLife(): void;
-  idle(): void;
-  aged(): void;
+  /** It has been without streams for too long. */
+  end(): void;
+  /** It has lived for as long as it may. */
+  drain(): void;
   /** The peer has not done what it had to. */
   late(what: LateKind): void;
 }
 
-export type LateKind = 'unfinished' | 'silent' | 'stalled';
+/** `unread`: nothing of what was written has been taken. `no_window`: nothing of what waits may be sent. */
+export type LateKind = 'unfinished' | 'silent' | 'unread' | 'no_window';
 
 /** Looks so many times in the shortest of the limits: each is kept within half of it. */
 const looksPerLimit = 2;
@@ -41,6 +47,8 @@ export class Liveness implements Alarm {
   #framesReceived = 0;
   #busyAtMs: number;
   #movedAtMs: number;
+  #passedOnBytes = 0;
+  #passedOnAtMs: number;
 
   constructor(watched: Watched, clock: AlarmClock, limits: WireLimits) {
     this.#watched = watched;
@@ -51,7 +59,7 @@ export class Liveness implements Alarm {
       Math.min(unfinishedMsMax, keepaliveMs, idleMsMax, stallMsMax, limits.ageMsMax ?? Number.POSITIVE_INFINITY) /
       looksPerLimit;
     this.#startMs = clock.monotonicMs();
-    this.#heardAtMs = this.#busyAtMs = this.#movedAtMs = this.#startMs;
+    this.#heardAtMs = this.#busyAtMs = this.#movedAtMs = this.#passedOnAtMs = this.#startMs;
     this.#unfinishedSinceMs = this.#startMs;
     clock.arm(this, this.#startMs + this.#periodMs);
   }
@@ -61,7 +69,7 @@ export class Liveness implements Alarm {
     this.#hasHeard = true;
   }
 
-  /** Something that waited went out. */
+  /** Data went out: the peer opens its windows. */
   moved(): void {
     this.#hasMoved = true;
   }
@@ -74,10 +82,11 @@ export class Liveness implements Alarm {
     const nowMs = this.#clock.monotonicMs();
     this.#clock.arm(this, nowMs + this.#periodMs);
     const { ageMsMax } = this.#limits;
-    if (ageMsMax !== undefined && nowMs - this.#startMs >= ageMsMax) this.#watched.aged();
+    if (ageMsMax !== undefined && nowMs - this.#startMs >= ageMsMax) this.#watched.drain();
     if (this.#isUnfinishedTooLong(nowMs)) return this.#watched.late('unfinished');
-    if (this.#isStalled(nowMs)) return this.#watched.late('stalled');
-    if (this.#isIdle(nowMs)) return this.#watched.idle();
+    if (this.#isUnread(nowMs)) return this.#watched.late('unread');
+    if (this.#hasNoWindow(nowMs)) this.#watched.late('no_window');
+    if (this.#isIdle(nowMs)) return this.#watched.end();
     this.#lookForLife(nowMs);
   }
 
@@ -90,8 +99,15 @@ export class Liveness implements Alarm {
     return this.#unfinishedSinceMs !== undefined && nowMs - this.#unfinishedSinceMs >= this.#limits.unfinishedMsMax;
   }
 
-  #isStalled(nowMs: number): boolean {
-    if (this.#hasMoved || this.#watched.waitingBytes === 0) this.#movedAtMs = nowMs;
+  #isUnread(nowMs: number): boolean {
+    const { backlogBytes, passedOnBytes } = this.#watched;
+    if (backlogBytes === 0 || passedOnBytes !== this.#passedOnBytes) this.#passedOnAtMs = nowMs;
+    this.#passedOnBytes = passedOnBytes;
+    return nowMs - this.#passedOnAtMs >= this.#limits.stallMsMax;
+  }
+
+  #hasNoWindow(nowMs: number): boolean {
+    if (this.#hasMoved || this.#watched.queuedBytes === 0) this.#movedAtMs = nowMs;
     this.#hasMoved = false;
     return nowMs - this.#movedAtMs >= this.#limits.stallMsMax;
   }

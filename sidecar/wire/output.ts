@@ -23,6 +23,7 @@ export class Output implements Flushable {
   #buffer = noBytes;
   #length = 0;
   #held = 0;
+  #writtenBytes = 0;
   #frameBytesMax = 0;
 
   constructor(options: OutputOptions, frameBytesMax: number) {
@@ -38,6 +39,11 @@ export class Output implements Flushable {
   /** Bytes that the socket could not pass on yet. */
   get backlogBytes(): number {
     return this.#options.socket.writableLength;
+  }
+
+  /** Bytes that the socket has passed on since the beginning. */
+  get passedOnBytes(): number {
+    return this.#writtenBytes - this.backlogBytes;
   }
 
   /** Until `release`, nothing is flushed at the end of the turn: whoever holds will. */
@@ -79,6 +85,7 @@ export class Output implements Flushable {
     const { socket, pool, keepsBuffers } = this.#options;
     const buffer = this.#buffer;
     const written = buffer.subarray(0, this.#length);
+    this.#writtenBytes += this.#length;
     this.#buffer = noBytes;
     this.#length = 0;
     if (!socket.writable) return pool.give(buffer);

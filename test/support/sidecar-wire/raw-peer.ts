@@ -62,6 +62,11 @@ export class RawPeer {
     if (!isSilent) this.send(clientPreface, frame(frameTypes.SETTINGS, 0, 0, settingsPayload(...settings)));
   }
 
+  /** What the server holds for us. */
+  get waitingBytes(): number {
+    return this.connection.queuedBytes + this.connection.backlogBytes;
+  }
+
   get frames(): readonly ReadFrame[] {
     return this.#splitter.frames;
   }
