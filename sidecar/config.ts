@@ -2,6 +2,7 @@ import { parseAddress } from '../src/client/address.ts';
 import { TrafficManagerError } from '../src/client/traffic-manager-error.ts';
 import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
+import { frontKinds, type FrontKind } from './front/front.ts';
 import { sidecarLimits } from './limits.ts';
 
 /** Which tenants a sidecar holds. */
@@ -18,6 +19,8 @@ export type SidecarConfig = {
   readonly address: string | undefined;
   /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
   readonly socketPath: string | undefined;
+  /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `grpc-js`, the reference, or `wire`, our own engine; grpc-js. */
+  readonly front: FrontKind;
   /** `TM_SIDECAR_SOURCE`: where changes come from: `grpc://host:port` of a control plane; grpc://127.0.0.1:7400. */
   readonly source: string;
   /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source. */
@@ -73,6 +76,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   return {
     address,
     socketPath,
+    front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'grpc-js'),
     source,
     controlPlane,
     scope: scopeFrom(environment.text('TM_SIDECAR_TENANTS', '*')),

@@ -2,8 +2,6 @@ import { createClient } from '../src/client/create-client.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
-import { createGrpcServer } from '../src/platform/grpc/server.ts';
-import { bindService } from '../src/platform/grpc/service.ts';
 import { addHealth, addReflection, type Health } from '../src/platform/grpc/standard-services.ts';
 import type { Logger } from '../src/platform/logger.ts';
 import { systemRandom, type Random } from '../src/platform/random.ts';
@@ -12,6 +10,7 @@ import { resolverHandlers } from '../src/serving/resolver-service.ts';
 import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import type { SidecarConfig } from './config.ts';
+import { createFront } from './front/create-front.ts';
 import { createAskControlPlane } from './lookup/ask-control-plane.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
@@ -49,15 +48,16 @@ export async function startSidecar(
     }),
   );
 
-  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const options = serviceOptions({ logger, draining: grpc.draining });
+  const { front: kind, drainMs } = config;
+  const front = started.use(createFront({ kind, drainMs, clock, schedule: afterSockets }));
+  const options = serviceOptions({ logger, draining: front.draining });
   const askControlPlane = createAskControlPlane({ client: controlPlane, clock, logger });
-  const resolver = bindService(
+  front.serve(
     ResolverServiceService,
     resolverHandlers(new SidecarResolver({ subscriptions, askControlPlane, clock, random })),
     options,
   );
-  const watch = bindService(
+  front.serve(
     WatchServiceService,
     watchHandlers({
       source: new SidecarWatchSource(subscriptions, clock),
@@ -70,14 +70,13 @@ export async function startSidecar(
     }),
     options,
   );
-  for (const { definition, implementation } of [resolver, watch]) grpc.server.addService(definition, implementation);
-  addReflection(grpc.server);
-  const health = addHealth(grpc.server, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
-  announceReadiness(subscriptions, health, grpc.draining);
+  addReflection(front.library);
+  const health = addHealth(front.library, ['trafficmanager.v1.ResolverService', 'trafficmanager.v1.WatchService']);
+  announceReadiness(subscriptions, health, front.draining);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
-  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address));
+  for (const address of wanted) if (address !== undefined) addresses.push(await front.listen(address));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

@@ -216,6 +216,18 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     this.#end(trailers.length === 0 ? okFields : [...okFields, ...trailers]);
   }
 
+  /** The same with a message that has its prefix. */
+  answerRaw(framed: Uint8Array, trailers: readonly HeaderField[] = noFields): void {
+    if (this.isOver) return;
+    this.sendRaw(framed);
+    this.#end(trailers.length === 0 ? okFields : [...okFields, ...trailers]);
+  }
+
+  /** Whether something that was sent, or the end of the call, waits for the caller. */
+  get isWaiting(): boolean {
+    return !this.#stream.isOver;
+  }
+
   /** Ends the call with a status, after the messages that were sent. */
   finish(status: CallStatus, trailers: readonly HeaderField[] = noFields): void {
     if (this.isOver) return;

@@ -17,6 +17,16 @@ export type CallContext = {
 export type Encoded = Uint8Array & { readonly encoded?: never };
 
 /**
+ * Answers a request at once, from its bytes to a response that is framed already (`frame.ts`); undefined: not this one, which is
+ * then for the method's handler. It answers as the handler would. For methods whose answers are ready before they are asked
+ * for: nothing else of a call (its context, a promise, the message as an object) is made for them.
+ */
+export type Instant = (request: Buffer) => Buffer | undefined;
+
+/** Methods of a service that some requests are answered at once of. */
+export type Instants<Service extends ServiceShape> = { readonly [Name in keyof Service]?: Instant };
+
+/**
  * The sending side of a stream for whoever serves thousands of them from one loop: nothing waits, and bytes that many
  * streams share are copied for none of them.
  */

@@ -1,0 +1,60 @@
+import type { Duplex } from 'node:stream';
+import type { AlarmClock } from './alarm.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { Connection } from './connection.ts';
+import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
+import type { Repeated } from './hpack/header-encoder.ts';
+import { Turn, type Schedule } from './turn.ts';
+
+export type WireClientOptions = {
+  readonly clock: AlarmClock;
+  readonly schedule: Schedule;
+  readonly limits: WireLimits;
+  /** Header fields that the client sends again and again. */
+  readonly repeated: Repeated;
+  /** Makes a socket to the server, connected or about to be. */
+  readonly connect: () => Duplex;
+};
+
+/** A client of one server: one connection at a time, made when it is needed first, and anew when the last takes no more. */
+export class WireClient implements Disposable {
+  readonly #options: WireClientOptions;
+  readonly #pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
+  readonly #turn: Turn;
+  readonly #open = new Set<Connection>();
+  #current: Connection | undefined;
+
+  constructor(options: WireClientOptions) {
+    this.#options = options;
+    this.#turn = new Turn(options.schedule);
+  }
+
+  /** A connection that takes a stream. */
+  connection(): Connection {
+    if (this.#current === undefined || this.#current.streamsLeft < 1) this.#current = this.#connect();
+    return this.#current;
+  }
+
+  #connect(): Connection {
+    const { limits, clock, repeated, connect } = this.#options;
+    const connection: Connection = new Connection({
+      limits,
+      clock,
+      repeated,
+      turn: this.#turn,
+      pool: this.#pool,
+      socket: connect(),
+      acceptor: undefined,
+      onClosed: () => {
+        this.#open.delete(connection);
+        if (this.#current === connection) this.#current = undefined;
+      },
+    });
+    this.#open.add(connection);
+    return connection;
+  }
+
+  [Symbol.dispose](): void {
+    for (const connection of this.#open) connection.end();
+  }
+}
