@@ -1,7 +1,8 @@
 import { HeaderField } from '../hpack/header-field.ts';
 
 const status200 = new HeaderField(':status', '200');
-const contentType = new HeaderField('content-type', 'application/grpc');
+/** With the format of the messages: what grpc-js answers, too. */
+const contentType = new HeaderField('content-type', 'application/grpc+proto');
 const statusOk = new HeaderField('grpc-status', '0');
 const acceptsIdentity = new HeaderField('grpc-accept-encoding', 'identity');
 

@@ -45,7 +45,7 @@ it('answers a unary call with headers, one message and trailers', async () => {
   const { peer, call, trailers } = start();
   call('Unary', messageOf('hello'));
   expect(await trailers()).toEqual({ 'grpc-status': '0' });
-  expect(peer.headersOf(1)[0]).toEqual({ ':status': '200', 'content-type': 'application/grpc' });
+  expect(peer.headersOf(1)[0]).toEqual({ ':status': '200', 'content-type': 'application/grpc+proto' });
   expect(peer.bodyOf(1)).toBe(messageOf('hello').toString('latin1'));
 });
 
