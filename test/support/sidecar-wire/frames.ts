@@ -64,6 +64,11 @@ export class FrameSplitter {
   readonly frames: ReadFrame[] = [];
   #rest = Buffer.alloc(0);
 
+  /** Of a frame that has not ended. */
+  get restBytes(): number {
+    return this.#rest.length;
+  }
+
   push(chunk: Buffer): void {
     this.#rest = Buffer.concat([this.#rest, chunk]);
     while (this.#rest.length >= frameHeaderBytes) {
