@@ -4,6 +4,7 @@ import { benchHistory } from './history/bench-history.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchWatch } from './watch/bench-watch.ts';
+import { benchWire } from './wire/bench-wire.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
@@ -26,6 +27,10 @@ const benches: Readonly<
   watch: {
     about: 'a change to the last of 1,000 and 10,000 watchers, and what watchers and routes take of a replica',
     run: benchWatch,
+  },
+  wire: {
+    about: 'our own engine, and the sidecar on it, beside grpc-js, nginx and haproxy: as server and as proxy',
+    run: benchWire,
   },
   writes: {
     about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',

@@ -45,7 +45,8 @@ export async function spawnServer(script: string, variables: Readonly<Record<str
   };
 }
 
-function cpuUsOf(pid: number): number {
+/** CPU time of all threads of a process so far, microseconds; NaN where the kernel does not tell. */
+export function cpuUsOf(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/task`).reduce(
       (total, task) =>
