@@ -387,7 +387,7 @@ export class Connection implements FrameReceiver, Watched {
   #closed(): void {
     this.#ending.closed();
     this.#liveness.stop();
-    this.#streams.closeAll('CANCEL');
+    this.#streams.closeAll('CONNECT_ERROR');
     this.#options.onClosed(this.#error);
   }
 }

@@ -39,6 +39,8 @@ export type WireLimits = {
   readonly stallMsMax: number;
   /** How long a connection lives before it is drained, ms; undefined: for ever. */
   readonly ageMsMax: number | undefined;
+  /** A client's, to one server; a connection that is draining counts. */
+  readonly connectionsMax: number;
   /** Between the two GOAWAYs of a graceful end, when the peer answers no PING, ms. */
   readonly goAwayMs: number;
 };
@@ -75,6 +77,8 @@ export const wireLimits: WireLimits = {
   idleMsMax: 30 * 60_000,
   stallMsMax: 30_000,
   ageMsMax: undefined,
+  /** 8 of 100 streams, the least that servers allow, carry 800 calls at a time. */
+  connectionsMax: 8,
   goAwayMs: 1_000,
 };
 

@@ -8,6 +8,7 @@ export type PassThroughOptions = { readonly backlogBytes: number };
 
 /** Carries a stream that a client has opened over another connection, frame by frame, with the windows of both honoured. */
 export function passThrough(near: Stream, list: HeaderList, isLast: boolean, to: PassThroughTarget): void {
+  if (to.connection === undefined) return near.reset('REFUSED_STREAM');
   const outward = new Half(near, to);
   const inward = new Half(undefined, to);
   near.consumer = outward;
@@ -17,7 +18,8 @@ export function passThrough(near: Stream, list: HeaderList, isLast: boolean, to:
   inward.own(far);
 }
 
-export type PassThroughTarget = PassThroughOptions & { readonly connection: Connection };
+/** No connection: all that there may be are full, and the client may try again. */
+export type PassThroughTarget = PassThroughOptions & { readonly connection: Connection | undefined };
 
 /** One direction: what comes on one stream goes out on the other. */
 class Half implements StreamConsumer {

@@ -16,7 +16,7 @@ export type WireClientOptions = {
   readonly connect: () => Duplex;
 };
 
-/** A client of one server: one connection at a time, made when it is needed first, and anew when the last takes no more. */
+/** A client of one server: one connection, made when it is needed first, and more when those that there are take no more streams. */
 export class WireClient implements Disposable {
   readonly #options: WireClientOptions;
   readonly #pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
@@ -29,10 +29,12 @@ export class WireClient implements Disposable {
     this.#turn = new Turn(options.schedule);
   }
 
-  /** A connection that takes a stream. */
-  connection(): Connection {
-    if (this.#current === undefined || this.#current.streamsLeft < 1) this.#current = this.#connect();
-    return this.#current;
+  /** A connection that takes a stream; undefined: all are full. */
+  connection(): Connection | undefined {
+    if (this.#current !== undefined && this.#current.streamsLeft > 0) return this.#current;
+    for (const connection of this.#open) if (connection.streamsLeft > 0) return (this.#current = connection);
+    if (this.#open.size >= this.#options.limits.connectionsMax) return undefined;
+    return (this.#current = this.#connect());
   }
 
   #connect(): Connection {

@@ -69,10 +69,15 @@ export class WireServer {
 
   #onEmpty: (() => void) | undefined;
 
+  /** Sends the clients that are there elsewhere, or to a new connection; those under way are answered. */
+  drainConnections(): void {
+    for (const connection of this.#connections) connection.drain();
+  }
+
   /** Takes no more connections and streams; resolves when those that are there have ended. */
   async drain(): Promise<void> {
     for (const server of this.#servers) server.close();
-    for (const connection of this.#connections) connection.drain();
+    this.drainConnections();
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;

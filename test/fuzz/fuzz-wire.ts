@@ -4,6 +4,7 @@ import { errorNameOf } from '../../sidecar/wire/error-code.ts';
 import { frameTypes } from '../../sidecar/wire/frame.ts';
 import { repeatedByServer } from '../../sidecar/wire/grpc/fields.ts';
 import { GrpcAcceptor } from '../../sidecar/wire/grpc/grpc-acceptor.ts';
+import type { ServerCall } from '../../sidecar/wire/grpc/server-call.ts';
 import { outputBufferBytes, wireLimits } from '../../sidecar/wire/limits.ts';
 import { Turn } from '../../sidecar/wire/turn.ts';
 import { FakeAlarmClock } from '../fakes/fake-alarm-clock.ts';
@@ -14,7 +15,8 @@ import { testMethods } from '../support/sidecar-wire/test-server.ts';
 import { FrameMutations } from './frame-mutations.ts';
 
 const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: 4 });
-const methods = testMethods();
+const seen = { events: [] as string[], calls: [] as ServerCall[] };
+const methods = testMethods(seen);
 
 /** What one connection came to, for those who count. */
 export type FuzzOutcome = 'alive' | 'ended' | 'refused';
@@ -47,6 +49,8 @@ export function fuzzOnce(seed: number): FuzzOutcome {
   clock.advance(60_000);
   for (const run of scheduled.splice(0)) run();
   socket.destroy();
+  // What the methods noted is nobody's.
+  seen.events.length = seen.calls.length = 0;
   if (connection.hasStreams || connection.queuedBytes !== 0) throw new Error('something is held after the end');
   if (clock.armedCount !== 0) throw new Error('an alarm is left behind');
   return outcome;

@@ -129,5 +129,5 @@ it('tells the consumers of a connection that breaks', async () => {
   await peer.ping();
   peer.destroy();
   await peer.untilClosed();
-  expect(acceptor.events).toEqual(['reset 1 CANCEL', 'reset 3 CANCEL']);
+  expect(acceptor.events).toEqual(['reset 1 CONNECT_ERROR', 'reset 3 CONNECT_ERROR']);
 });
