@@ -13,8 +13,8 @@ export type Settings = {
 
 export const windowBytesDefault = 65_535;
 export const windowBytesMax = 0x7fffffff;
-export const frameBytesMaxDefault = 16_384;
-export const frameBytesMaxMost = 0xffffff;
+const frameBytesMaxDefault = 16_384;
+const frameBytesMaxMost = 0xffffff;
 const headerTableBytesDefault = 4_096;
 
 const identifiers = {

@@ -4,6 +4,7 @@ import { benchHistory } from './history/bench-history.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchWatch } from './watch/bench-watch.ts';
+import { benchInterop } from './wire/bench-interop.ts';
 import { benchWire } from './wire/bench-wire.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
@@ -15,6 +16,10 @@ const benches: Readonly<
     about:
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
     run: benchHistory,
+  },
+  interop: {
+    about: 'no figures: every program here that speaks HTTP/2 or gRPC, against our own engine',
+    run: benchInterop,
   },
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',

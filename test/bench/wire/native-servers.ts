@@ -45,7 +45,7 @@ function nginx(port: number, location: string, before = ''): Native {
 events { worker_connections 4096; }
 http {
   access_log off; client_body_temp_path .; proxy_temp_path .; fastcgi_temp_path .; uwsgi_temp_path .; scgi_temp_path .;
-  keepalive_requests 1000000000;
+  keepalive_requests 1000000000; client_max_body_size 0; grpc_read_timeout 60s;
   ${before}
   server { listen 127.0.0.1:${port} http2; http2_max_concurrent_streams 1024; location / { ${location} } }
 }`,
