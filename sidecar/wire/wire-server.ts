@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { AlarmClock } from './alarm.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { Connection, type ConnectionSurroundings, type StreamAcceptor } from './connection.ts';
@@ -18,7 +19,9 @@ export type WireServerOptions = {
   readonly onClosed?: (error: Error | undefined) => void;
 };
 
-/** An HTTP/2 server with prior knowledge (RFC 9113 §3.3): whoever connects must speak HTTP/2 at once. */
+export type WireAddress = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** An HTTP/2 server with prior knowledge (RFC 9113 §3.3), or with TLS: whoever connects must speak HTTP/2 at once. */
 export class WireServer {
   readonly #options: WireServerOptions;
   readonly #surroundings: ConnectionSurroundings;
@@ -36,9 +39,16 @@ export class WireServer {
     return this.#connections.size;
   }
 
-  /** Listens on a host and port, or on the path of a unix socket; resolves to the port. */
-  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<number> {
-    const server = createServer({ noDelay: true }, (socket) => this.serve(socket));
+  /** Listens on a host and port, or on the path of a unix socket; with TLS where it is given. Resolves to the port. */
+  listen(address: WireAddress, tls?: TlsOptions): Promise<number> {
+    const server =
+      tls === undefined
+        ? createServer({ noDelay: true }, (socket) => this.serve(socket))
+        : createTlsServer({ minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], noDelay: true }, (socket) => {
+            // RFC 9113 §3.2: over TLS both sides choose HTTP/2 by ALPN, or speak something else.
+            if (socket.alpnProtocol === 'h2') this.serve(socket);
+            else socket.destroy();
+          });
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -50,7 +60,7 @@ export class WireServer {
     });
   }
 
-  /** Serves a socket that is connected: of a listener of somebody else's, or of TLS, once ALPN has chosen `h2`. */
+  /** Serves a socket that is connected. */
   serve(socket: Duplex): Connection {
     const { acceptor, onClosed } = this.#options;
     const connection: Connection = new Connection({

@@ -1,3 +1,4 @@
+import type { TlsOptions } from 'node:tls';
 import { WheelClock } from '../../../sidecar/front/wheel-clock.ts';
 import { repeatedByServer } from '../../../sidecar/wire/grpc/fields.ts';
 import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
@@ -86,6 +87,7 @@ export async function startTestServer(options: {
   readonly methods: ReadonlyMap<string, Method>;
   readonly limits?: Partial<WireLimits>;
   readonly messageBytesMax?: number;
+  readonly tls?: TlsOptions;
 }): Promise<AsyncDisposable & { readonly port: number; readonly server: WireServer; readonly errors: Error[] }> {
   const clock = new WheelClock(systemClock);
   const limits = { ...wireLimits, ...options.limits };
@@ -105,7 +107,7 @@ export async function startTestServer(options: {
     repeated: repeatedByServer,
     onClosed: (error) => void (error !== undefined && errors.push(error)),
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0 });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 }, options.tls);
   return {
     port,
     server,
