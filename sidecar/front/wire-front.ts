@@ -1,4 +1,4 @@
-import { chmod, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { duplexPair, type Duplex } from 'node:stream';
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../src/platform/clock.ts';
@@ -87,8 +87,7 @@ async function listen(server: WireServer, address: string, sockets: string[]): P
   if (address.startsWith('unix:')) {
     const path = address.slice('unix:'.length);
     await removeStaleSocket(path);
-    await bind(server, address, { path });
-    await chmod(path, 0o600);
+    await bindPrivately(server, address, path);
     sockets.push(path);
     return address;
   }
@@ -97,6 +96,16 @@ async function listen(server: WireServer, address: string, sockets: string[]): P
   const host = address.slice(0, at).replace(/^\[|\]$/g, '');
   const port = await bind(server, address, { host, port: Number(address.slice(at + 1)) });
   return `${address.slice(0, at)}:${port}`;
+}
+
+/** Nobody else gets in for a moment: the socket comes into being with mode 0600, in the turn in which it is asked for. */
+function bindPrivately(server: WireServer, address: string, path: string): Promise<number> {
+  const before = process.umask(0o177);
+  try {
+    return bind(server, address, { path });
+  } finally {
+    process.umask(before);
+  }
 }
 
 function bind(server: WireServer, address: string, to: Parameters<WireServer['listen']>[0]): Promise<number> {
