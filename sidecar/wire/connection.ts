@@ -3,6 +3,7 @@ import type { AlarmClock } from './alarm.ts';
 import { AbuseMeter } from './abuse-meter.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ConnectionState, Ending, goAwayPing } from './ending.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import { ConnectionError, type ErrorName, errorNameOf } from './error-code.ts';
 import { clientPreface, type Frame, frameFlags, frameTypes, readUint31, readUint32 } from './frame.ts';
 import { FrameReader, type FrameReceiver } from './frame-reader.ts';
@@ -13,8 +14,9 @@ import { HeaderEncoder, type Repeated } from './hpack/header-encoder.ts';
 import type { WireLimits } from './limits.ts';
 import { type LateKind, Liveness, type Watched } from './liveness.ts';
 import { Output } from './output.ts';
+import { sayHello } from './hello.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import { applySettings, defaultSettings, encodeSettings, settingsCount, windowBytesDefault } from './settings.ts';
+import { applySettings, defaultSettings, settingsCount, windowBytesDefault } from './settings.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 import type { Turn } from './turn.ts';
@@ -30,6 +32,7 @@ export type ConnectionSurroundings = {
   readonly clock: AlarmClock;
   readonly turn: Turn;
   readonly pool: BufferPool;
+  readonly budget: ByteBudget;
   /** Header fields that we send again and again. */
   readonly repeated: Repeated;
 };
@@ -62,7 +65,7 @@ export class Connection implements FrameReceiver, Watched {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    const { limits, clock, socket, turn, pool, repeated, acceptor } = options;
+    const { limits, clock, socket, turn, pool, repeated, acceptor, budget } = options;
     const preface = acceptor === undefined ? Buffer.alloc(0) : clientPreface;
     this.#reader = new FrameReader(this, { frameBytesMax: limits.frameBytesMax, preface });
     this.#blocks = new HeaderBlocks(limits);
@@ -82,6 +85,8 @@ export class Connection implements FrameReceiver, Watched {
       peer: this.#peer,
       isServer: acceptor !== undefined,
       receiveWindow: this.#receiveWindow,
+      budget,
+      onOverflow: () => this.#overflow(),
       onEmpty: () => this.#ending.endIfDone(),
       onMoved: () => this.#liveness.moved(),
     });
@@ -145,21 +150,7 @@ export class Connection implements FrameReceiver, Watched {
     socket.on('end', () => socket.destroy());
     socket.on('error', (error) => (this.#error ??= error));
     socket.on('close', () => this.#closed());
-    // §3.4: SETTINGS come first, from both sides.
-    if (acceptor === undefined) socket.write(clientPreface);
-    this.#output.settings(
-      encodeSettings({
-        ...(acceptor === undefined ? { isPushEnabled: false } : { streamsMax: limits.streamsMax }),
-        ...(limits.headerTableBytes === this.#peer.headerTableBytes
-          ? {}
-          : { headerTableBytes: limits.headerTableBytes }),
-        streamWindowBytes: limits.streamWindowBytes,
-        headerListBytesMax: limits.headerListBytesMax,
-      }),
-    );
-    // A connection's window is 65,535 at first, whatever the settings (§6.9.2); never smaller.
-    if (limits.connectionWindowBytes > windowBytesDefault)
-      this.#output.windowUpdate(0, limits.connectionWindowBytes - windowBytesDefault);
+    sayHello(this.#output, limits, acceptor !== undefined);
   }
 
   #read(chunk: Buffer): void {
@@ -260,6 +251,8 @@ export class Connection implements FrameReceiver, Watched {
       this.#streams.refuseHeaders(streamId);
       return this.#controlFrames.count();
     }
+    // Legal, and refused with a status; but every one of them is work.
+    if (list.isTooLarge) this.#resets.count();
     // After the second GOAWAY new streams are not ours to answer (§6.8).
     if (this.#streams.isPastLast(streamId)) return;
     const stream = this.#streams.accept(streamId);
@@ -355,6 +348,16 @@ export class Connection implements FrameReceiver, Watched {
   #refuse(stream: Stream, error: ErrorName): void {
     stream.reset(error);
     if (this.#options.acceptor !== undefined) this.#resets.count();
+  }
+
+  /** A stream was reset for what its peer makes us hold. Not while a frame is received: nobody would catch what is thrown. */
+  #overflow(): void {
+    if (this.#options.acceptor === undefined) return;
+    try {
+      this.#resets.count();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   askForLife(): void {

@@ -21,8 +21,10 @@ export type WireLimits = {
   readonly backlogBytesMax: number;
   /** What one stream may hold that waits for a window, before its sender is told to wait. */
   readonly streamBacklogBytes: number;
-  /** What all streams of a connection may hold that waits for windows; then streams are reset. */
-  readonly queuedBytesMax: number;
+  /** What all streams of a connection may hold: answers that wait for windows, and messages that are not whole; then streams are reset. */
+  readonly heldBytesMax: number;
+  /** The same for all connections of a server, or a client, together. */
+  readonly heldBytesMaxOfAll: number;
   /** Closed streams of which late frames are told apart. */
   readonly closedStreamsKept: number;
   /** Streams that a peer may reset, or have reset by its errors. */
@@ -62,8 +64,10 @@ export const wireLimits: WireLimits = {
   /** 256 KiB: a socket of Linux has as much again. */
   backlogBytesMax: 256 * 1024,
   streamBacklogBytes: 64 * 1024,
-  /** 64 MiB: one answer of the largest kind, or 10,000 of 6 KB. */
-  queuedBytesMax: 64 * 1024 * 1024 + 64 * 1024,
+  /** A message of 16 MiB each way. */
+  heldBytesMax: 33 * 1024 * 1024,
+  /** Two connections that hold nearly all they may. */
+  heldBytesMaxOfAll: 64 * 1024 * 1024,
   /** 640 B a connection. */
   closedStreamsKept: 128,
   /** What nghttp2 allows: a client may cancel a thousand calls at once, and then 33 each second. */

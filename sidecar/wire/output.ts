@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ErrorName, errorCodes } from './error-code.ts';
-import { frameFlags, frameHeaderBytes, frameTypes, writeUint32 } from './frame.ts';
+import { clientPreface, frameFlags, frameHeaderBytes, frameTypes, writeUint32 } from './frame.ts';
 import type { Flushable, Turn } from './turn.ts';
 
 export type OutputOptions = {
@@ -97,6 +97,11 @@ export class Output implements Flushable {
     socket.write(written);
     // Written at once, as nearly always: then nobody else has the buffer.
     if (socket.writableLength === 0) pool.give(buffer);
+  }
+
+  preface(): void {
+    const at = this.#reserve(clientPreface.length);
+    clientPreface.copy(this.#buffer, at);
   }
 
   settings(payload: Buffer): void {

@@ -1,3 +1,4 @@
+import type { ByteBudget } from './byte-budget.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
@@ -18,6 +19,10 @@ export type StreamTableOptions = {
   /** A server's streams are those of its peer; a client's are its own. Nobody pushes. */
   readonly isServer: boolean;
   readonly receiveWindow: ReceiveWindow;
+  /** Shared with other connections. */
+  readonly budget: ByteBudget;
+  /** Something was to be held that does not fit. */
+  readonly onOverflow: () => void;
   readonly onEmpty: () => void;
   readonly onMoved: () => void;
 };
@@ -250,13 +255,16 @@ export class StreamTable implements StreamCarrier {
   }
 
   reserve(bytes: number): boolean {
-    if (this.#queuedBytes + bytes > this.#options.limits.queuedBytesMax) return false;
-    this.#queuedBytes += bytes;
-    return true;
+    const { limits, budget, onOverflow } = this.#options;
+    const fits = this.#queuedBytes + bytes <= limits.heldBytesMax && budget.take(bytes);
+    if (fits) this.#queuedBytes += bytes;
+    else onOverflow();
+    return fits;
   }
 
   unreserve(bytes: number): void {
     this.#queuedBytes -= bytes;
+    this.#options.budget.give(bytes);
   }
 
   giveBack(stream: Stream, bytes: number): void {

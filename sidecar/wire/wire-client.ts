@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { AlarmClock } from './alarm.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { Connection } from './connection.ts';
 import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
 import type { Repeated } from './hpack/header-encoder.ts';
@@ -21,12 +22,14 @@ export class WireClient implements Disposable {
   readonly #options: WireClientOptions;
   readonly #pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
   readonly #turn: Turn;
+  readonly #budget: ByteBudget;
   readonly #open = new Set<Connection>();
   #current: Connection | undefined;
 
   constructor(options: WireClientOptions) {
     this.#options = options;
     this.#turn = new Turn(options.schedule);
+    this.#budget = new ByteBudget(options.limits.heldBytesMaxOfAll);
   }
 
   /** A connection that takes a stream; undefined: all are full. */
@@ -45,6 +48,7 @@ export class WireClient implements Disposable {
       repeated,
       turn: this.#turn,
       pool: this.#pool,
+      budget: this.#budget,
       socket: connect(),
       acceptor: undefined,
       onClosed: () => {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { AlarmClock } from './alarm.ts';
 import { BufferPool } from './buffer-pool.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { Connection, type ConnectionSurroundings, type StreamAcceptor } from './connection.ts';
 import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
 import type { Repeated } from './hpack/header-encoder.ts';
@@ -32,7 +33,8 @@ export class WireServer {
     this.#options = options;
     const { limits, clock, schedule, repeated } = options;
     const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
-    this.#surroundings = { limits, clock, repeated, pool, turn: new Turn(schedule) };
+    const budget = new ByteBudget(limits.heldBytesMaxOfAll);
+    this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
   }
 
   get connectionCount(): number {

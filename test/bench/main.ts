@@ -4,14 +4,20 @@ import { benchHistory } from './history/bench-history.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchWatch } from './watch/bench-watch.ts';
+import { benchAttacks } from './wire/bench-attacks.ts';
 import { benchInterop } from './wire/bench-interop.ts';
 import { benchWire } from './wire/bench-wire.ts';
+import { benchWireClient } from './wire/bench-wire-client.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
 const benches: Readonly<
   Record<string, { readonly about: string; readonly run: (options: BenchOptions) => Promise<void> }>
 > = {
+  attacks: {
+    about: 'each known attack on HTTP/2 for some seconds, beside a client that behaves: its p99, and memory',
+    run: benchAttacks,
+  },
   history: {
     about:
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
@@ -36,6 +42,10 @@ const benches: Readonly<
   wire: {
     about: 'our own engine, and the sidecar on it, beside grpc-js, nginx and haproxy: as server and as proxy',
     run: benchWire,
+  },
+  'wire-client': {
+    about: 'what a call over our own engine costs its caller beside grpc-js, and 1,000 idle connections a server',
+    run: benchWireClient,
   },
   writes: {
     about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',

@@ -1,4 +1,5 @@
 import { BufferPool } from '../../sidecar/wire/buffer-pool.ts';
+import { ByteBudget } from '../../sidecar/wire/byte-budget.ts';
 import { Connection } from '../../sidecar/wire/connection.ts';
 import { errorNameOf } from '../../sidecar/wire/error-code.ts';
 import { frameTypes } from '../../sidecar/wire/frame.ts';
@@ -15,6 +16,7 @@ import { testMethods } from '../support/sidecar-wire/test-server.ts';
 import { FrameMutations } from './frame-mutations.ts';
 
 const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: 4 });
+const budget = new ByteBudget(1_000_000);
 const seen = { events: [] as string[], calls: [] as ServerCall[] };
 const methods = testMethods(seen);
 
@@ -39,6 +41,7 @@ export function fuzzOnce(seed: number): FuzzOutcome {
     clock,
     turn: new Turn((run) => void scheduled.push(run)),
     pool,
+    budget,
     repeated: repeatedByServer,
     onClosed: (error) => void errors.push(error),
   });
@@ -52,6 +55,8 @@ export function fuzzOnce(seed: number): FuzzOutcome {
   // What the methods noted is nobody's.
   seen.events.length = seen.calls.length = 0;
   if (connection.hasStreams || connection.queuedBytes !== 0) throw new Error('something is held after the end');
+  if (!budget.take(1_000_000)) throw new Error('the budget has not got everything back');
+  budget.give(1_000_000);
   if (clock.armedCount !== 0) throw new Error('an alarm is left behind');
   return outcome;
 }

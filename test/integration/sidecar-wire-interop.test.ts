@@ -55,7 +55,11 @@ function unary(
 }
 
 beforeAll(async () => {
-  server = await startTestServer({ methods: testMethods(seen) });
+  server = await startTestServer({
+    methods: testMethods(seen),
+    // A message of 64 MiB while its answer waits.
+    limits: { heldBytesMax: 160 * 1_048_576, heldBytesMaxOfAll: 160 * 1_048_576 },
+  });
   client = new EchoClient(`127.0.0.1:${server.port}`, credentials.createInsecure(), {
     'grpc.max_receive_message_length': -1,
     'grpc.max_send_message_length': -1,

@@ -1,5 +1,6 @@
 import { duplexPair, type Duplex } from 'node:stream';
 import { BufferPool } from '../../../sidecar/wire/buffer-pool.ts';
+import { ByteBudget } from '../../../sidecar/wire/byte-budget.ts';
 import { Connection, type StreamAcceptor } from '../../../sidecar/wire/connection.ts';
 import { type ErrorName, errorNameOf } from '../../../sidecar/wire/error-code.ts';
 import { clientPreface, frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
@@ -17,6 +18,7 @@ export type RawPeerOptions = {
   readonly settings?: readonly (readonly [identifier: number, value: number])[];
   /** Without the preface and SETTINGS: the test sends its own. */
   readonly isSilent?: boolean;
+  readonly budget?: ByteBudget;
 };
 
 type Fields = readonly (readonly [name: string, value: string])[];
@@ -30,6 +32,8 @@ export function requestFields(path = '/', ...more: Fields): Fields {
 export class RawPeer {
   readonly clock = new FakeAlarmClock();
   readonly connection: Connection;
+  /** Shared with the peers that it is given to. */
+  readonly budget: ByteBudget;
   readonly #splitter = new FrameSplitter();
   readonly #far: Duplex;
   readonly #decoder = new HeaderDecoder({ tableBytesMax: 4_096, listBytesMax: 1_000_000 });
@@ -38,7 +42,8 @@ export class RawPeer {
   /** Why the server ended the connection. */
   error: Error | undefined;
 
-  constructor({ acceptor, limits = {}, settings = [], isSilent = false }: RawPeerOptions) {
+  constructor({ acceptor, limits = {}, settings = [], isSilent = false, budget }: RawPeerOptions) {
+    this.budget = budget ?? new ByteBudget(wireLimits.heldBytesMaxOfAll);
     const [near, far] = duplexPair();
     this.#far = far;
     far.on('data', (chunk: Buffer) => {
@@ -52,6 +57,7 @@ export class RawPeer {
       clock: this.clock,
       turn: new Turn((run) => void setImmediate(run)),
       pool: new BufferPool({ bytes: outputBufferBytes, keptMax: 4 }),
+      budget: this.budget,
       repeated: repeatedByServer,
       onClosed: (error) => {
         this.error = error;

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { ByteBudget } from '../../../sidecar/wire/byte-budget.ts';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { wireLimits } from '../../../sidecar/wire/limits.ts';
 import { open, whole } from '../../support/sidecar-wire/conformance.ts';
@@ -119,13 +120,51 @@ it('resets streams whose answers the peer leaves no window for', async () => {
 it('holds no more than it may for windows that are not opened', async () => {
   const peer = new RawPeer({
     acceptor: new EchoAcceptor('x'.repeat(1_000)),
-    limits: { queuedBytesMax: 4_500 },
+    limits: { heldBytesMax: 4_500 },
     settings: [[initialWindow, 0]],
   });
   peer.send(...odd(10).map((id) => whole(id)));
   await peer.ping();
   expect(peer.waitingBytes).toBeLessThanOrEqual(4_500);
   expect(odd(10).filter((id) => peer.resetOf(id) === 'ENHANCE_YOUR_CALM')).toHaveLength(6);
+});
+
+it('holds no more for all connections together than it may', async () => {
+  const budget = new ByteBudget(4_500);
+  const peers = Array.from(
+    { length: 3 },
+    () => new RawPeer({ acceptor: new EchoAcceptor('x'.repeat(1_000)), settings: [[initialWindow, 0]], budget }),
+  );
+  for (const peer of peers) {
+    peer.send(whole(1), whole(3));
+    await peer.ping();
+  }
+  expect(peers.map((peer) => peer.waitingBytes)).toEqual([2_000, 2_000, 0]);
+  expect(peers[2]!.resetOf(3)).toBe('ENHANCE_YOUR_CALM');
+  // What one gives back, the others may have.
+  peers[0]!.destroy();
+  await peers[0]!.untilClosed();
+  peers[2]!.send(whole(5));
+  await peers[2]!.ping();
+  expect(peers[2]!.waitingBytes).toBe(1_000);
+});
+
+it('ends a connection that goes on asking for more than is held for it', async () => {
+  const peer = new RawPeer({
+    acceptor: new EchoAcceptor('x'.repeat(1_000)),
+    limits: { heldBytesMax: 4_500 },
+    settings: [[initialWindow, 0]],
+  });
+  await flood(peer, 3_000, (index) => whole(index * 2 + 1));
+  await expectCalm(peer);
+});
+
+it('ends a connection that goes on sending header lists above the limit', async () => {
+  const limits = { headerListBytesMax: 500, resets: { burst: 100, perSecond: 1 } };
+  const peer = new RawPeer({ acceptor: new EchoAcceptor(), limits });
+  const large = plainBlock([...requestFields(), ['x-long', 'x'.repeat(500)]]);
+  await flood(peer, 1_000, (index) => frame(HEADERS, END_HEADERS | END_STREAM, index * 2 + 1, large));
+  await expectCalm(peer);
 });
 
 it('stops taking requests from a peer that does not read, and gives it up in the end', async () => {
