@@ -85,7 +85,12 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
   return {
     requests: 'one',
     handle: (request, call) => {
-      const frame = instant?.(request);
+      let frame: Buffer | undefined;
+      try {
+        frame = instant?.(request);
+      } catch (error) {
+        return fail(error, { call, context: contextOf(call, bound), bound });
+      }
       if (frame !== undefined) return call.answerRaw(frame, givenTrailers(call));
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
       void run(Buffer.from(request), call);

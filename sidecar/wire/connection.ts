@@ -165,7 +165,7 @@ export class Connection implements FrameReceiver, Watched {
       this.#output.release();
     }
     // Who does not read what it asks for is not read from.
-    if (this.#output.backlogBytes > this.#options.limits.backlogBytesMax) this.#options.socket.pause();
+    if (this.#output.backlogBytes > 2 * this.#options.limits.backlogBytesMax) this.#options.socket.pause();
   }
 
   #drained(): void {

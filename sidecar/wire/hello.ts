@@ -4,12 +4,14 @@ import { defaultSettings, encodeSettings, windowBytesDefault } from './settings.
 
 /** What each side says first (RFC 9113 §3.4): a client its preface, both their SETTINGS, which are our limits. */
 export function sayHello(output: Output, limits: WireLimits, isServer: boolean): void {
-  const { headerTableBytes, streamsMax, streamWindowBytes, headerListBytesMax, connectionWindowBytes } = limits;
+  const { headerTableBytes, frameBytesMax, streamsMax, streamWindowBytes, headerListBytesMax, connectionWindowBytes } =
+    limits;
   if (!isServer) output.preface();
   output.settings(
     encodeSettings({
       ...(isServer ? { streamsMax } : { isPushEnabled: false }),
       ...(headerTableBytes === defaultSettings().headerTableBytes ? {} : { headerTableBytes }),
+      ...(frameBytesMax === defaultSettings().frameBytesMax ? {} : { frameBytesMax }),
       streamWindowBytes,
       headerListBytesMax,
     }),

@@ -17,7 +17,10 @@ export type WireLimits = {
   /** Largest header block on the wire, and the most frames it may come in. */
   readonly headerBlockBytesMax: number;
   readonly headerBlockFramesMax: number;
-  /** What a socket may hold for a peer that does not read, before nothing more is taken from that peer. */
+  /**
+   * What a socket may hold of data for a peer that does not read. With twice as much, which answers without data make, nothing
+   * more is taken from that peer: not with as much, or two engines full of data for each other would both stop reading.
+   */
   readonly backlogBytesMax: number;
   /** What one stream may hold that waits for a window, before its sender is told to wait. */
   readonly streamBacklogBytes: number;
@@ -86,6 +89,8 @@ export const wireLimits: WireLimits = {
   goAwayMs: 1_000,
 };
 
+/** Largest frame we send, whatever the peer takes: the others on the connection wait for it. */
+export const sentFrameBytesMax = 16_384;
 /** What a connection gathers before it writes: two frames of the largest kind, and what surrounds them. */
 export const outputBufferBytes = 36 * 1024;
 /** Kept for the next that writes: 576 KiB; in one turn of the loop few connections have something to say. */

@@ -3,7 +3,7 @@ import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
-import type { WireLimits } from './limits.ts';
+import { sentFrameBytesMax, type WireLimits } from './limits.ts';
 import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
@@ -43,15 +43,17 @@ export class StreamTable implements StreamCarrier {
   constructor(options: StreamTableOptions) {
     this.#options = options;
     this.#closed = new ClosedStreams(options.limits.closedStreamsKept);
-    this.#frameBytesMax = options.limits.frameBytesMax;
+    this.#frameBytesMax = sentFrameBytesMax;
   }
 
   get count(): number {
     return this.#streams.size;
   }
 
+  /** Whether a new stream is one too many: there are as many as there may be, or those that there are wait for the peer. */
   get isFull(): boolean {
-    return this.#streams.size > this.#options.limits.streamsMax;
+    const { streamsMax, heldBytesMax } = this.#options.limits;
+    return this.#streams.size > streamsMax || (this.#queuedBytes > heldBytesMax / 2 && this.sendable <= 0);
   }
 
   get queuedBytes(): number {
@@ -176,9 +178,9 @@ export class StreamTable implements StreamCarrier {
 
   /** The peer has set something: §6.9.2 changes the windows of all streams by a difference. */
   settingsChanged(windowDifference: number): void {
-    const { peer, encoder, output, limits } = this.#options;
+    const { peer, encoder, output } = this.#options;
     encoder.allowTable(peer.headerTableBytes);
-    this.#frameBytesMax = Math.min(peer.frameBytesMax, limits.frameBytesMax);
+    this.#frameBytesMax = Math.min(peer.frameBytesMax, sentFrameBytesMax);
     output.frameBytesMax = this.#frameBytesMax;
     if (windowDifference === 0) return;
     for (const stream of this.#streams.values()) {
@@ -214,12 +216,8 @@ export class StreamTable implements StreamCarrier {
     }
   }
 
-  get isWritable(): boolean {
-    return this.#options.output.backlogBytes <= this.#options.limits.backlogBytesMax;
-  }
-
   get sendable(): number {
-    return this.isWritable ? this.#sendWindow : 0;
+    return Math.min(this.#sendWindow, this.#options.limits.backlogBytesMax - this.#options.output.backlogBytes);
   }
 
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void {

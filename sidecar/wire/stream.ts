@@ -20,7 +20,6 @@ export interface StreamConsumer {
 
 /** What a stream needs of its connection. */
 export interface StreamCarrier {
-  readonly isWritable: boolean;
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void;
   /** Sends as much as the connection's window and the socket take, and answers how much: all or nothing of a part less than a frame. */
   writeData(stream: Stream, piece: DataPiece, isLast: boolean): void;

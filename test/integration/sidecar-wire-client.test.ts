@@ -168,6 +168,25 @@ it('goes to another connection when the server drains the one it has, without lo
   expect(String(await client.unary('/test.Echo/Unary', Buffer.from('on')))).toBe('on');
 });
 
+it('goes on when both sides have more for each other than sockets and windows hold', async () => {
+  const { port } = owned.use(await startTestServer({ methods: testMethods() }));
+  const client = clientOf(port);
+  // 32 MB each way.
+  const streams = Array.from({ length: 64 }, () => {
+    let bytes = 0;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const call = client.start('/test.Echo/Bidi', {
+      message: (message) => void (bytes += message.length),
+      ended: () => resolve(bytes),
+      drained: () => {},
+    });
+    for (let sent = 0; sent < 10; sent++) call.send(Buffer.alloc(50_000));
+    call.finish();
+    return promise;
+  });
+  expect(await Promise.all(streams)).toEqual(streams.map(() => 500_000));
+});
+
 it('says what plain HTTP answered', async () => {
   const server = createHttp2Server();
   server.on('stream', (stream: ServerHttp2Stream) => {

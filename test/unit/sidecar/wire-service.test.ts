@@ -16,7 +16,10 @@ import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
 
 /** Requests with this in them are answered at once. */
 const marker = 'at once';
-const instant: Instant = (request) => (request.includes(marker) ? frameOf(Buffer.from('instantly')) : undefined);
+const instant: Instant = (request) => {
+  if (request.includes('broken')) throw new Error('an instant that fails');
+  return request.includes(marker) ? frameOf(Buffer.from('instantly')) : undefined;
+};
 
 function start() {
   const clock = new FakeAlarmClock();
@@ -33,7 +36,7 @@ function start() {
       streamResolve: async (messages, writer) => {
         for await (const { requests } of messages) {
           handled.push(requests[0]?.hashKey ?? '');
-          await writer.write(Buffer.from(`handled ${requests[0]?.hashKey}`) as never);
+          await writer.write(Buffer.from(`handled ${requests[0]?.hashKey}`));
         }
       },
     },
@@ -85,6 +88,15 @@ it('gives the handler what an instant does not answer', async () => {
   await ended();
   expect(peer.bodyOf(1)).toBe(text('handled slowly'));
   expect(handled).toEqual(['slowly']);
+});
+
+it('fails the call of an instant that fails, and no other', async () => {
+  const { peer, open, ended } = start();
+  open(ResolverServiceService.resolve.path);
+  peer.data(1, frameOf(asking('broken')));
+  await ended();
+  expect(peer.headersOf(1).at(-1)).toMatchObject({ 'grpc-status': '13' });
+  await peer.ping();
 });
 
 it('keeps the order of a stream that instants and the handler answer in turns', async () => {
