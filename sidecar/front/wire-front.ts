@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { duplexPair, type Duplex } from 'node:stream';
-import { ServerCredentials } from '@grpc/grpc-js';
+import { createConnection } from 'node:net';
 import type { Clock } from '../../src/platform/clock.ts';
 import {
   createGrpcServer,
@@ -23,20 +22,26 @@ import { bindWireService } from './wire-service.ts';
 
 export type WireFrontOptions = FrontOptions & { readonly clock: Clock; readonly schedule: Schedule };
 
+const loopback = '127.0.0.1';
 const noRepeated = new Set<never>();
 
-/** The front over our own engine. What it does not serve itself it passes on to a grpc-js server inside of the process. */
+/** The front over our own engine. What it does not serve itself it passes on to a grpc-js server of this process, over loopback. */
 export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOptions): Front {
   const clock = new WheelClock(time);
   const draining = new AbortController();
   const methods = new Map<string, Method>();
   const library = createGrpcServer({ drainMs: 0 });
+  // A real socket: a pair of streams in the process delivers while it is written to, which Node's http2 answers with an abort.
+  let insidePort = 0;
+  const listenInside = once(async () => {
+    insidePort = Number((await library.listen(`${loopback}:0`)).split(':').at(-1));
+  });
   const inside = new WireClient({
     clock,
     schedule,
     limits: { ...wireLimits, idleMsMax: Number.MAX_SAFE_INTEGER },
     repeated: noRepeated,
-    connect: () => connectInside(library.server.createConnectionInjector(ServerCredentials.createInsecure())),
+    connect: () => createConnection({ host: loopback, port: insidePort, noDelay: true }),
   });
   const { streamBacklogBytes: backlogBytes } = wireLimits;
   const acceptor = new GrpcAcceptor({
@@ -60,7 +65,10 @@ export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOpt
       });
       for (const [path, method] of bound) methods.set(path, method);
     },
-    listen: (address) => listen(server, address, sockets),
+    listen: async (address) => {
+      await listenInside();
+      return await listen(server, address, sockets);
+    },
     [Symbol.asyncDispose]: async () => {
       draining.abort();
       const inTime = new AbortController();
@@ -76,11 +84,10 @@ export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOpt
   };
 }
 
-/** A connection to a server in this process that nobody else can reach. */
-function connectInside(injector: { injectConnection(connection: Duplex): void }): Duplex {
-  const [near, far] = duplexPair();
-  injector.injectConnection(far);
-  return near;
+/** What was begun before is waited for, not begun again. */
+function once(begin: () => Promise<void>): () => Promise<void> {
+  let begun: Promise<void> | undefined;
+  return () => (begun ??= begin());
 }
 
 async function listen(server: WireServer, address: string, sockets: string[]): Promise<string> {
