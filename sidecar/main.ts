@@ -1,7 +1,7 @@
 import { SettingError } from '../src/platform/environment.ts';
 import { ListenError } from '../src/platform/grpc/server.ts';
 import { createLogger } from '../src/platform/logger.ts';
-import { runProcess } from '../src/platform/process-lifecycle.ts';
+import { runProcess, stopReserveMs } from '../src/platform/process-lifecycle.ts';
 import { readSidecarConfig } from './config.ts';
 import { startSidecar } from './sidecar.ts';
 
@@ -12,6 +12,6 @@ await runProcess({
     const logger = createLogger('sidecar', config.logLevel);
     const sidecar = await startSidecar(config, logger);
     logger.info({ addresses: sidecar.addresses, source: config.source, scope: config.scope }, 'the sidecar serves');
-    return sidecar;
+    return { running: sidecar, stopMsMax: config.drainMs + stopReserveMs };
   },
 });

@@ -60,21 +60,12 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   const replica = started.use(new Replica({ store, signal, clock, logger }));
   await replica.start();
   const history = new PostgresChangeHistory({ database, clock });
-  const retention = started.use(
-    new HistoryRetention({
-      retention: new PostgresChangeRetention(database),
-      keepMs: config.changeRetentionDays * dayMs,
-      clock,
-      random,
-      logger,
-    }),
-  );
-  retention.start();
+  started.use(startRetention(config, { database, logger }));
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
   const write = createWrite({
-    writer: new Writer({ replica, store, signal, clock, random }),
+    writer: new Writer({ replica, store, history, signal, clock, random }),
     admission,
     newCommitId: newId,
     shrinkProtection: { kind: 'limited', sharePercentMax: config.shrinkPercentMax, routesMin: config.shrinkRoutesMin },
@@ -131,6 +122,21 @@ const servedServices = [
   'ChangeService',
   'WatchService',
 ].map((name) => `trafficmanager.v1.${name}`);
+
+function startRetention(
+  config: ControlPlaneConfig,
+  { database, logger }: { readonly database: Database; readonly logger: Logger },
+): HistoryRetention {
+  const retention = new HistoryRetention({
+    retention: new PostgresChangeRetention(database),
+    keepMs: config.changeRetentionDays * dayMs,
+    clock,
+    random,
+    logger,
+  });
+  retention.start();
+  return retention;
+}
 
 async function applyMigrations(database: Database, logger: Logger): Promise<void> {
   const client = await database.connectDedicated();

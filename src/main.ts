@@ -4,7 +4,7 @@ import { DatabaseStartError } from './outbound/postgres/database.ts';
 import { SettingError } from './platform/environment.ts';
 import { ListenError } from './platform/grpc/server.ts';
 import { createLogger } from './platform/logger.ts';
-import { runProcess } from './platform/process-lifecycle.ts';
+import { runProcess, stopReserveMs } from './platform/process-lifecycle.ts';
 
 await runProcess({
   operatorErrors: [SettingError, ListenError, DatabaseStartError],
@@ -13,6 +13,6 @@ await runProcess({
     const logger = createLogger('control-plane', config.logLevel);
     const controlPlane = await startControlPlane(config, logger);
     logger.info({ address: controlPlane.address }, 'the control plane serves');
-    return controlPlane;
+    return { running: controlPlane, stopMsMax: config.drainMs + stopReserveMs };
   },
 });

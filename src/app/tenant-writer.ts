@@ -5,11 +5,12 @@ import { TenantDraft } from '../domain/tenant-view.ts';
 import { stage, tenantNotFound, type Transaction } from '../domain/transaction.ts';
 import { backoffMs } from '../platform/backoff.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { ChangeHistory } from '../ports/change-history.ts';
 import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
 import { replicaLimits } from './limits.ts';
+import { replay } from './replay.ts';
 import type { TenantReplica } from './tenant-replica.ts';
 import {
-  replay,
   replyFor,
   WorkedOutTooLongAgoError,
   type WriteOutcome,
@@ -20,6 +21,7 @@ import {
 export type TenantWriterOptions = {
   readonly replica: TenantReplica;
   readonly store: ConfigurationStore;
+  readonly history: ChangeHistory;
   readonly signal: ChangeSignal;
   readonly clock: Clock;
   readonly random: () => number;
@@ -165,13 +167,16 @@ export class TenantWriter {
   async #settleReplays(group: readonly Pending[]): Promise<Pending[]> {
     const requestIds = group.map((pending) => pending.request.requestId).filter((id) => id !== '');
     if (requestIds.length === 0) return [...group];
-    const { store, replica } = this.#options;
+    const { store, history, replica } = this.#options;
     const stored = new Map((await store.replies(replica.tenant, requestIds)).map((reply) => [reply.requestId, reply]));
     const fresh: Pending[] = [];
     for (const pending of group) {
       const reply = stored.get(pending.request.requestId);
       if (reply === undefined) fresh.push(pending);
-      else await replay(store, pending.request, reply).then(pending.resolve, pending.reject);
+      else {
+        const options = { store, history, view: replica.state };
+        await replay(options, pending.request, reply).then(pending.resolve, pending.reject);
+      }
     }
     return fresh;
   }

@@ -1,8 +1,7 @@
 import type { Change, ChangeSubject } from '../domain/change.ts';
 import { digest64 } from '../domain/digest.ts';
-import { DomainError } from '../domain/domain-error.ts';
 import type { Transaction } from '../domain/transaction.ts';
-import type { CommitReply, ConfigurationStore } from '../ports/configuration-store.ts';
+import type { CommitReply } from '../ports/configuration-store.ts';
 
 /** A transaction as a caller asks for it. */
 export type WriteRequest = {
@@ -32,7 +31,7 @@ export type WriteResult = {
 };
 
 /** Of what a request asks for, whatever its id. */
-function fingerprintOf({ question, validateOnly }: WriteRequest): string {
+export function fingerprintOf({ question, validateOnly }: WriteRequest): string {
   return digest64(JSON.stringify([question, validateOnly]));
 }
 
@@ -52,53 +51,4 @@ export function replyFor(request: WriteRequest, result: WriteResult): CommitRepl
 /** The revision of the change that made a resource what it is. */
 function revisionOf(subject: ChangeSubject): number {
   return (subject.kind === 'tenant' ? subject.after.ownRevision : subject.after?.revision) ?? 0;
-}
-
-/** The first reply again, rebuilt from the change log. Throws REQUEST_ID_REUSED when something else is asked now. */
-export async function replay(
-  store: ConfigurationStore,
-  request: WriteRequest,
-  reply: CommitReply,
-): Promise<WriteResult> {
-  if (reply.fingerprint !== fingerprintOf(request)) {
-    throw new DomainError(
-      'REQUEST_ID_REUSED',
-      `request id ${request.requestId} was used for another request in the last 24 hours`,
-      {
-        metadata: { request_id: request.requestId },
-      },
-    );
-  }
-  // Revision 0: a policy that did not exist and still does not, in a rollback: nothing to show.
-  const shown = reply.outcomes.filter((outcome) => outcome.revision > 0);
-  const found = await store.changesAt(
-    request.transaction.tenant,
-    shown.map((outcome) => outcome.revision),
-  );
-  const changes = new Map(found.map((change) => [change.revision, change]));
-  const outcomes = shown.map(({ revision, changed }) => {
-    const change = changes.get(revision);
-    if (change === undefined)
-      throw new DomainError('INTERNAL', 'internal error', {
-        cause: new Error(`change ${revision} of a stored reply is missing`),
-      });
-    return changed
-      ? { subject: change.subject, change }
-      : { subject: unchangedSubject(change.subject, reply.revision), change: undefined };
-  });
-  return { revision: reply.revision, outcomes };
-}
-
-/** A resource as it was left when the tenant had reached a revision. */
-function unchangedSubject(subject: ChangeSubject, revision: number): ChangeSubject {
-  switch (subject.kind) {
-    case 'route':
-      return { ...subject, before: subject.after };
-    case 'traffic_policy':
-      return { ...subject, before: subject.after };
-    case 'tenant': {
-      const after = { ...subject.after, revision };
-      return { ...subject, before: after, after };
-    }
-  }
 }

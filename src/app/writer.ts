@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.ts';
+import type { ChangeHistory } from '../ports/change-history.ts';
 import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
 import { tenantNotFound } from '../domain/transaction.ts';
 import type { Replica } from './replica.ts';
@@ -8,6 +9,7 @@ import type { WriteRequest, WriteResult } from './write-request.ts';
 export type WriterOptions = {
   readonly replica: Replica;
   readonly store: ConfigurationStore;
+  readonly history: ChangeHistory;
   readonly signal: ChangeSignal;
   readonly clock: Clock;
   readonly random: () => number;

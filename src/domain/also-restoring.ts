@@ -22,14 +22,10 @@ export function alsoRestoring(mutations: readonly Mutation[], since: readonly Ch
 }
 
 function restoredResource(mutation: Mutation): string {
-  switch (mutation.kind) {
-    case 'restore_route': {
-      const { service, environment, version } = mutation.key;
-      return `${service}/${environment}/${version}`;
-    }
-    case 'restore_traffic_policy':
-      return `${mutation.key.service}/${mutation.key.environment}`;
-    default:
-      throw new Error(`a rollback with a ${mutation.kind}`);
-  }
+  if (mutation.kind !== 'restore_route' && mutation.kind !== 'restore_traffic_policy')
+    throw new Error(`a rollback with a ${mutation.kind}`);
+  const { service, environment } = mutation.key;
+  return mutation.kind === 'restore_route'
+    ? `${service}/${environment}/${mutation.key.version}`
+    : `${service}/${environment}`;
 }

@@ -1,4 +1,4 @@
-import type { TenantView } from './tenant-view.ts';
+import type { WritableView } from './tenant-view.ts';
 import type { Authorship, Evaluation, Mutation } from './mutation.ts';
 import * as routes from './mutate-route.ts';
 import * as tenants from './mutate-tenant.ts';
@@ -8,7 +8,7 @@ import * as policies from './mutate-traffic-policy.ts';
  * Decides what a mutation does to a tenant. Pure: the whole contract of the writes is here and in the three files it calls, in the
  * order of the RPCs' comments in the proto. Throws a DomainError when it is refused.
  */
-export function evaluate(view: TenantView, mutation: Mutation, author: Authorship): Evaluation {
+export function evaluate(view: WritableView, mutation: Mutation, author: Authorship): Evaluation {
   switch (mutation.kind) {
     case 'create_tenant':
       return tenants.createTenant(view, mutation, author);

@@ -2,9 +2,9 @@ import type { ChangeAction } from './change.ts';
 import { DomainError } from './domain-error.ts';
 import { checkEtag, provenance, type Authorship, type Evaluation, type MutationOf as Of } from './mutation.ts';
 import { canonicalRouteValue, etagOf, routeName, type Route, type RouteKey, type RouteValue } from './route.ts';
-import type { TenantView } from './tenant-view.ts';
+import type { WritableView } from './tenant-view.ts';
 
-export function createRoute(view: TenantView, { key, value }: Of<'create_route'>, author: Authorship): Evaluation {
+export function createRoute(view: WritableView, { key, value }: Of<'create_route'>, author: Authorship): Evaluation {
   const before = findRoute(view, key);
   if (before === undefined || before.lifecycle.state === 'DELETED')
     return routeChange('CREATED', { before, key, value, createTimeMs: 0, author });
@@ -15,7 +15,7 @@ export function createRoute(view: TenantView, { key, value }: Of<'create_route'>
   });
 }
 
-export function updateRoute(view: TenantView, mutation: Of<'update_route'>, author: Authorship): Evaluation {
+export function updateRoute(view: WritableView, mutation: Of<'update_route'>, author: Authorship): Evaluation {
   const { key, endpoints, labels } = mutation;
   const before = findRoute(view, key);
   if ((before === undefined || before.lifecycle.state === 'DELETED') && mutation.createAs !== undefined) {
@@ -34,7 +34,7 @@ export function updateRoute(view: TenantView, mutation: Of<'update_route'>, auth
 }
 
 export function setRouteState(
-  view: TenantView,
+  view: WritableView,
   { key, state, etag }: Of<'set_route_state'>,
   author: Authorship,
 ): Evaluation {
@@ -47,7 +47,7 @@ export function setRouteState(
   );
 }
 
-export function deleteRoute(view: TenantView, { key, etag }: Of<'delete_route'>, author: Authorship): Evaluation {
+export function deleteRoute(view: WritableView, { key, etag }: Of<'delete_route'>, author: Authorship): Evaluation {
   const route = existingRoute(findRoute(view, key), key, etag);
   if (route.lifecycle.state === 'DELETED') return unchangedRoute(route);
   return changeRoute(
@@ -58,14 +58,14 @@ export function deleteRoute(view: TenantView, { key, etag }: Of<'delete_route'>,
   );
 }
 
-export function undeleteRoute(view: TenantView, { key, etag }: Of<'undelete_route'>, author: Authorship): Evaluation {
+export function undeleteRoute(view: WritableView, { key, etag }: Of<'undelete_route'>, author: Authorship): Evaluation {
   const route = existingRoute(findRoute(view, key), key, etag);
   if (route.lifecycle.state !== 'DELETED') return unchangedRoute(route);
   return changeRoute('UNDELETED', route, { ...route, lifecycle: { state: route.lifecycle.deletedFrom } }, author);
 }
 
 export function restoreRoute(
-  view: TenantView,
+  view: WritableView,
   { key, value, etag }: Of<'restore_route'>,
   author: Authorship,
 ): Evaluation {
@@ -85,7 +85,7 @@ function restoringAction(before: Route, value: RouteValue): ChangeAction {
   return value.lifecycle.state === 'ACTIVE' ? 'ACTIVATED' : 'DEACTIVATED';
 }
 
-function findRoute(view: TenantView, key: RouteKey): Route | undefined {
+function findRoute(view: WritableView, key: RouteKey): Route | undefined {
   return view.find(key.service, key.environment)?.routes.get(key.version);
 }
 

@@ -2,10 +2,14 @@ import type { ChangeAction } from './change.ts';
 import { DomainError } from './domain-error.ts';
 import { checkEtag, type Authorship, type Evaluation, type MutationOf as Of } from './mutation.ts';
 import { etagOf } from './route.ts';
-import type { TenantView } from './tenant-view.ts';
+import type { WritableView } from './tenant-view.ts';
 import { canonicalTenantValue, type Tenant, type TenantState, type TenantValue } from './tenant.ts';
 
-export function createTenant(view: TenantView, { tenant, value }: Of<'create_tenant'>, author: Authorship): Evaluation {
+export function createTenant(
+  view: WritableView,
+  { tenant, value }: Of<'create_tenant'>,
+  author: Authorship,
+): Evaluation {
   const before = view.tenant;
   if (before === undefined) return tenantChange('CREATED', { before, tenant, value, state: 'ACTIVE', author });
   if (before.state === 'DELETED') throw tenantDeleted(tenant);
@@ -16,7 +20,7 @@ export function createTenant(view: TenantView, { tenant, value }: Of<'create_ten
   });
 }
 
-export function updateTenant(view: TenantView, mutation: Of<'update_tenant'>, author: Authorship): Evaluation {
+export function updateTenant(view: WritableView, mutation: Of<'update_tenant'>, author: Authorship): Evaluation {
   const before = existingTenant(view, mutation);
   if (before.state === 'DELETED') throw tenantDeleted(mutation.tenant);
   const { displayName = before.displayName, quotas = before.quotas } = mutation.value;
@@ -24,7 +28,7 @@ export function updateTenant(view: TenantView, mutation: Of<'update_tenant'>, au
 }
 
 export function setTenantState(
-  view: TenantView,
+  view: WritableView,
   mutation: { readonly tenant: string; readonly etag: string; readonly state: TenantState },
   author: Authorship,
 ): Evaluation {
@@ -41,7 +45,7 @@ export function tenantDeleted(tenant: string): DomainError {
   });
 }
 
-function existingTenant(view: TenantView, { tenant, etag }: { tenant: string; etag: string }): Tenant {
+function existingTenant(view: WritableView, { tenant, etag }: { tenant: string; etag: string }): Tenant {
   // The caller of evaluate has seen to it that there is one.
   if (view.tenant === undefined) throw new Error(`tenant ${tenant} is not there`);
   checkEtag(tenant, { wanted: etag, found: view.tenant.etag });

@@ -1,7 +1,7 @@
 import { DomainError } from './domain-error.ts';
 import { checkEtag, provenance, type Authorship, type Evaluation, type MutationOf as Of } from './mutation.ts';
 import { etagOf } from './route.ts';
-import type { TenantView } from './tenant-view.ts';
+import type { WritableView } from './tenant-view.ts';
 import {
   canonicalTrafficPolicyValue,
   trafficPolicyName,
@@ -10,7 +10,7 @@ import {
 } from './traffic-policy.ts';
 
 export function setTrafficPolicy(
-  view: TenantView,
+  view: WritableView,
   { key, value, etag }: Of<'set_traffic_policy'>,
   author: Authorship,
 ): Evaluation {
@@ -30,7 +30,7 @@ export function setTrafficPolicy(
 }
 
 export function deleteTrafficPolicy(
-  view: TenantView,
+  view: WritableView,
   { key, etag }: Of<'delete_traffic_policy'>,
   _author: Authorship,
 ): Evaluation {
@@ -50,7 +50,7 @@ export function deleteTrafficPolicy(
 }
 
 export function restoreTrafficPolicy(
-  view: TenantView,
+  view: WritableView,
   { key, value }: Of<'restore_traffic_policy'>,
   author: Authorship,
 ): Evaluation {
@@ -61,6 +61,6 @@ export function restoreTrafficPolicy(
   return deleteTrafficPolicy(view, { kind: 'delete_traffic_policy', key, etag: '' }, author);
 }
 
-function findPolicy(view: TenantView, key: TrafficPolicyKey): TrafficPolicy | undefined {
+function findPolicy(view: WritableView, key: TrafficPolicyKey): TrafficPolicy | undefined {
   return view.find(key.service, key.environment)?.policy;
 }

@@ -19,15 +19,26 @@ export interface TenantView {
   find(service: string, environment: string): ServiceEnvironment | undefined;
 }
 
+/** As much of a service in an environment as writes look at: single routes, never all of them. */
+export type WritableServiceEnvironment = {
+  readonly policy: TrafficPolicy | undefined;
+  /** By version. */
+  readonly routes: Pick<ReadonlyMap<string, Route>, 'get'>;
+};
+
 /** A view that writes can be worked out on: it has everything, and knows how much that is. */
-export interface WritableView extends TenantView {
+export interface WritableView {
+  /** Absent when there is no such tenant. */
+  readonly tenant: Tenant | undefined;
   readonly routeCounts: RouteCounts;
+  /** Absent when nothing was ever created there. */
+  find(service: string, environment: string): WritableServiceEnvironment | undefined;
 }
 
 type MutableServiceEnvironment = { policy: TrafficPolicy | undefined; routes: Map<string, Route> };
 
 /** A tenant's configuration in memory, moved forward change by change. */
-export class TenantState implements WritableView {
+export class TenantState implements TenantView, WritableView {
   tenant: Tenant | undefined;
   routeCounts: RouteCounts = noRoutes;
   readonly #services = new Map<string, Map<string, MutableServiceEnvironment>>();
@@ -86,7 +97,7 @@ export class TenantState implements WritableView {
 /** What a view would be after changes that are not committed: reads fall through to the base, which is never touched. */
 export class TenantDraft implements WritableView {
   readonly #base: WritableView;
-  readonly #touched = new Map<string, MutableServiceEnvironment>();
+  readonly #touched = new Map<string, DraftServiceEnvironment>();
   #tenant: Tenant | undefined;
   #routeCounts: RouteCounts;
 
@@ -104,7 +115,7 @@ export class TenantDraft implements WritableView {
     return this.#routeCounts;
   }
 
-  find(service: string, environment: string): ServiceEnvironment | undefined {
+  find(service: string, environment: string): WritableServiceEnvironment | undefined {
     return this.#touched.get(`${service}/${environment}`) ?? this.#base.find(service, environment);
   }
 
@@ -112,9 +123,9 @@ export class TenantDraft implements WritableView {
     switch (subject.kind) {
       case 'route': {
         const { service, environment, version } = subject.after.key;
-        const { routes } = this.#touch(service, environment);
-        this.#routeCounts = recount(this.#routeCounts, routes.get(version), subject.after);
-        routes.set(version, subject.after);
+        const touched = this.#touch(service, environment);
+        this.#routeCounts = recount(this.#routeCounts, touched.routes.get(version), subject.after);
+        touched.put(subject.after);
         break;
       }
       case 'traffic_policy':
@@ -127,15 +138,32 @@ export class TenantDraft implements WritableView {
     if (this.#tenant !== undefined) this.#tenant = { ...this.#tenant, revision };
   }
 
-  /** Copies a group on its first write: a service has few versions, so this is small. */
-  #touch(service: string, environment: string): MutableServiceEnvironment {
+  #touch(service: string, environment: string): DraftServiceEnvironment {
     const name = `${service}/${environment}`;
     let touched = this.#touched.get(name);
     if (touched === undefined) {
-      const base = this.#base.find(service, environment);
-      touched = { policy: base?.policy, routes: new Map(base?.routes) };
+      touched = new DraftServiceEnvironment(this.#base.find(service, environment));
       this.#touched.set(name, touched);
     }
     return touched;
+  }
+}
+
+/**
+ * A service in an environment with changes on top. Nothing of the base is copied: a tenant may have all its routes as versions of one
+ * service, and copying 60,000 of them took 35 ms a write, in which nobody else was served.
+ */
+class DraftServiceEnvironment implements WritableServiceEnvironment {
+  policy: TrafficPolicy | undefined;
+  readonly routes: WritableServiceEnvironment['routes'];
+  readonly #changed = new Map<string, Route>();
+
+  constructor(base: WritableServiceEnvironment | undefined) {
+    this.policy = base?.policy;
+    this.routes = { get: (version) => this.#changed.get(version) ?? base?.routes.get(version) };
+  }
+
+  put(route: Route): void {
+    this.#changed.set(route.key.version, route);
   }
 }

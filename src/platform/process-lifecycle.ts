@@ -1,20 +1,29 @@
 export type ProcessOptions = {
-  /** Builds everything; what it answers is disposed when the process is asked to stop. */
-  readonly start: () => Promise<AsyncDisposable>;
+  /** Builds everything; `running` is disposed when the process is asked to stop, and may take `stopMsMax` for that. */
+  readonly start: () => Promise<{ readonly running: AsyncDisposable; readonly stopMsMax: number }>;
   /** Errors that the operator can mend: their message is shown as one line, without a stack. */
   readonly operatorErrors: readonly (new (...parameters: never[]) => Error)[];
 };
 
+/** What a stop may take besides the calls under way, ms: closing connections. Less than what is left of Kubernetes' 30 s. */
+export const stopReserveMs = 5_000;
+
 /**
  * A process's life: start, tell the parent (if it started us with an IPC channel), serve until SIGTERM, SIGINT or the
- * parent's death, stop in order. A start that fails prints one line and exits with 1.
+ * parent's death, stop in order. A start that fails prints one line and exits with 1, and so does a stop that takes too long
+ * (a database that accepts connections and never answers). The same signal again ends it at once; the other one changes nothing,
+ * because a terminal's Ctrl-C comes as SIGINT to everybody and as SIGTERM through our parent.
  */
 export async function runProcess({ start, operatorErrors }: ProcessOptions): Promise<void> {
   const asked = untilAskedToStop();
   try {
-    const running = await start();
+    const { running, stopMsMax } = await start();
     process.send?.({ type: 'ready' });
     await asked;
+    setTimeout(() => {
+      process.stderr.write(`error: it did not stop within ${stopMsMax} ms; ended without an orderly stop\n`);
+      process.exit(1);
+    }, stopMsMax);
     await running[Symbol.asyncDispose]();
     process.exit(0);
   } catch (error) {

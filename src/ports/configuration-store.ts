@@ -86,16 +86,17 @@ export interface ConfigurationStore {
   commit(commit: Commit): Promise<CommitOutcome>;
   /** The stored replies to those of the request ids that were used in the last 24 hours. */
   replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]>;
+  /** In any state; the reads below answer nothing of a tenant that is deleted. */
   getTenant(tenant: string): Promise<Tenant | undefined>;
   getRoute(key: RouteKey): Promise<Route | undefined>;
   getPolicy(key: TrafficPolicyKey): Promise<TrafficPolicy | undefined>;
-  /** Routes after a key (exclusive; undefined: from the start) in bytewise key order, with the position they were read at. */
+  /** Routes after a key (exclusive; undefined: from the start) in bytewise key order, with the revision they were read at; undefined: no tenant. */
   listRoutes(
     filter: RouteFilter,
     after: Omit<RouteKey, 'tenant'> | undefined,
     limit: number,
   ): Promise<{ routes: Route[]; revision: number } | undefined>;
-  /** Policies after a key (exclusive; undefined: from the start) in bytewise key order, with the revision they were read at. */
+  /** Policies after a key (exclusive; undefined: from the start) in bytewise key order, with the revision they were read at; undefined: no tenant. */
   listPolicies(
     filter: PolicyFilter,
     after: Omit<TrafficPolicyKey, 'tenant'> | undefined,

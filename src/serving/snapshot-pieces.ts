@@ -5,6 +5,7 @@ import type { ServiceEnvironment } from '../domain/tenant-view.ts';
 import type { TrafficPolicy } from '../domain/traffic-policy.ts';
 import { encodeSnapshotChunk } from '../wire/watch-wire.ts';
 import { watchLimits } from './limits.ts';
+import { policyBytesAtMost, routeBytesAtMost } from './message-size.ts';
 import type { WatchScope } from './watch-scope.ts';
 
 /** A tenant's configuration as it is now. */
@@ -26,10 +27,6 @@ export type SnapshotPiece = {
 export type Snapshot = { readonly position: Position; readonly pieces: readonly SnapshotPiece[] };
 
 type GroupName = { readonly service: string; readonly environment: string };
-
-/** About what a route, and an endpoint of it, take when they are encoded. */
-const routeBytes = 150;
-const endpointBytes = 100;
 
 /**
  * The configuration of one scope in pieces of some hundred routes. A snapshot at a new position shares every piece that no change
@@ -122,22 +119,28 @@ export class SnapshotPieces {
   }
 }
 
-/** The messages' `snapshot_chunk`s of a piece: several when it has large routes, none when nothing is left in it. */
+/** The messages' `snapshot_chunk`s of a piece: several when it has large resources, none when nothing is left in it. */
 export function encodePiece({ routes, policies }: SnapshotPiece): readonly Buffer[] {
   const chunks: Buffer[] = [];
-  let from = 0;
-  let bytes = policies.length * routeBytes * 2;
-  const end = (to: number): void => {
-    const encoded = encodeSnapshotChunk(routes.slice(from, to), from === 0 ? policies : []);
+  let part: { routes: Route[]; policies: TrafficPolicy[] } = { routes: [], policies: [] };
+  let bytes = 0;
+  const end = (): void => {
+    const encoded = encodeSnapshotChunk(part.routes, part.policies);
     chunks.push(Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength));
-    from = to;
+    part = { routes: [], policies: [] };
     bytes = 0;
   };
-  for (const [index, route] of routes.entries()) {
-    bytes += routeBytes + route.endpoints.reduce((total, { url }) => total + endpointBytes + url.length, 0);
-    if (bytes >= watchLimits.messageBytes) end(index + 1);
+  for (const policy of policies) {
+    part.policies.push(policy);
+    bytes += policyBytesAtMost(policy);
+    if (bytes >= watchLimits.messageBytes) end();
   }
-  if (bytes > 0) end(routes.length);
+  for (const route of routes) {
+    part.routes.push(route);
+    bytes += routeBytesAtMost(route);
+    if (bytes >= watchLimits.messageBytes) end();
+  }
+  if (bytes > 0) end();
   return chunks;
 }
 

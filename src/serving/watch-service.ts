@@ -80,6 +80,8 @@ function checked(request: WatchRequest): { progressIntervalMs: number; afterRevi
   if (!(progressIntervalMs >= limits.progressIntervalMsMin && progressIntervalMs <= limits.progressIntervalMsMax)) {
     violations.add('progress_interval', 'must be from 0.1 s to 10 min');
   }
+  if (request.afterCommitId !== '' && afterRevision === undefined)
+    violations.add('after_commit_id', 'needs after_revision');
   violations.assertNone();
   return { progressIntervalMs, afterRevision };
 }

@@ -1,4 +1,3 @@
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Change, ChangeAction as Action, ChangeSubject } from '../domain/change.ts';
 import { ChangeAction, type Change as WireChange } from '../gen/trafficmanager/v1/change.ts';
 import { routeFromWire, routeToWire } from './route-wire.ts';
@@ -58,23 +57,6 @@ function resourceToWire(subject: ChangeSubject): NonNullable<WireChange['resourc
         value: { before: subject.before && tenantToWire(subject.before), after: tenantToWire(subject.after) },
       };
   }
-}
-
-/** Field numbers of ListChangesResponse, in change_service.proto. */
-const pageField = { changes: 1, nextPageToken: 2, revision: 3 } as const;
-
-/**
- * A ListChangesResponse of changes that are encoded already: how many fit in a page is decided by their bytes, and encoding is most
- * of what a page costs here.
- */
-export function encodeChangePage(
-  changes: readonly Uint8Array[],
-  { nextPageToken, revision }: { nextPageToken: string; revision: number },
-): Buffer {
-  const writer = new BinaryWriter();
-  for (const change of changes) writer.tag(pageField.changes, WireType.LengthDelimited).bytes(change);
-  if (nextPageToken !== '') writer.tag(pageField.nextPageToken, WireType.LengthDelimited).string(nextPageToken);
-  return Buffer.from(writer.tag(pageField.revision, WireType.Varint).int64(revision).finish());
 }
 
 /** A change as another process sent it. Throws when it has no resource: a newer sender's, which this program must not skip. */

@@ -35,6 +35,25 @@ export function describeReads(name: string, open: () => Promise<OpenedStores>): 
       return found?.routes.map(({ key }) => `${key.service}/${key.environment}/${key.version}`);
     }
 
+    test('a deleted tenant answers nothing but that it is there, and everything again once it is back', async () => {
+      const history = await newTenant('out-of-use');
+      const { tenant } = history;
+      const key = exampleKey('v1', { tenant });
+      await history.commit([createRoute(key), setDefaultVersion(key, 'v1')]);
+      const answers = async () => [
+        await other.getRoute(key),
+        await other.getPolicy(key),
+        (await other.listRoutes({ ...live, tenant }, undefined, 10))?.routes,
+        (await other.listPolicies({ tenant, service: '' }, undefined, 10))?.policies,
+      ];
+      const before = await answers();
+      await history.commit([{ kind: 'delete_tenant', tenant, etag: '' }]);
+      expect(await answers()).toEqual([undefined, undefined, undefined, undefined]);
+      expect(await other.getTenant(tenant)).toMatchObject({ tenant, state: 'DELETED' });
+      await history.commit([{ kind: 'undelete_tenant', tenant, etag: '' }]);
+      expect(await answers()).toEqual(before);
+    });
+
     test('everything that is loaded is what the log comes to, from its first change on', async () => {
       const histories = await Promise.all(['replay-1', 'replay-2'].map(newTenant));
       for (const history of histories) {

@@ -112,7 +112,7 @@ describe('the Postgres store', () => {
     while (ended === 0) {
       const { rows } = await client.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%WITH change AS%' AND pid <> pg_backend_pid()`,
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%WITH wanted AS%' AND pid <> pg_backend_pid()`,
       );
       ended = rows.length;
     }

@@ -27,6 +27,10 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
   const tenants = new Map<string, TenantRecord>();
   // What goes in and out is copied, as it is by a database: nobody can reach into the store through a shared object.
   const copy = <Value>(value: Value): Value => structuredClone(value);
+  const inUse = (tenant: string): TenantRecord | undefined => {
+    const record = tenants.get(tenant);
+    return record?.tenant.state === 'ACTIVE' ? record : undefined;
+  };
   return {
     loadAll: async () => copy([...tenants.values()].map(snapshotOf)),
     load: async (tenant) => {
@@ -54,10 +58,10 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
       return copy(found.filter(({ storedAtMs }) => storedAtMs > wallMs() - replyLifetimeMs).map(({ reply }) => reply));
     },
     getTenant: async (tenant) => copy(tenants.get(tenant)?.tenant),
-    getRoute: async (key) => copy(tenants.get(key.tenant)?.routes.get(routePath(key))),
-    getPolicy: async (key) => copy(tenants.get(key.tenant)?.policies.get(policyPath(key))),
+    getRoute: async (key) => copy(inUse(key.tenant)?.routes.get(routePath(key))),
+    getPolicy: async (key) => copy(inUse(key.tenant)?.policies.get(policyPath(key))),
     listRoutes: async ({ tenant, service, environment, states }, after, limit) => {
-      const record = tenants.get(tenant);
+      const record = inUse(tenant);
       if (record === undefined) return undefined;
       const from = after === undefined ? '' : routePath(after);
       const routes = [...record.routes.entries()]
@@ -70,7 +74,7 @@ export function createInMemoryConfigurationStore(wallMs: () => number): Configur
       return { routes: copy(routes.slice(0, limit)), revision: record.position.revision };
     },
     listPolicies: async ({ tenant, service }, after, limit) => {
-      const record = tenants.get(tenant);
+      const record = inUse(tenant);
       if (record === undefined) return undefined;
       const from = after === undefined ? '' : policyPath(after);
       const policies = [...record.policies.entries()]

@@ -7,6 +7,7 @@ import type { ConfigurationStore } from '../../src/ports/configuration-store.ts'
 import { exampleTenant, transactionOf } from './example-configuration.ts';
 import { FakeClock } from './fake-clock.ts';
 import { InMemoryChangeSignals } from './in-memory-change-signal.ts';
+import { unaskedHistory } from './unasked-history.ts';
 
 /** What a write is asked with beside its mutations. */
 export type WriteOptions = Partial<Pick<WriteRequest, 'requestId' | 'validateOnly' | 'signal'>> & {
@@ -29,7 +30,14 @@ export class TestReplica {
     this.clock = clock;
     const signal = this.signals.open();
     this.replica = new Replica({ store, signal, clock, logger: createLogger('control-plane', 'silent') });
-    this.writer = new Writer({ replica: this.replica, store, signal, clock, random: () => 0.5 });
+    this.writer = new Writer({
+      replica: this.replica,
+      store,
+      history: unaskedHistory,
+      signal,
+      clock,
+      random: () => 0.5,
+    });
   }
 
   async write(mutations: readonly Mutation[], options: WriteOptions = {}): Promise<WriteResult> {

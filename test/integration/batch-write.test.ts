@@ -8,6 +8,7 @@ import {
 } from '../../src/client/index.ts';
 import type { RouteWrite } from '../../src/gen/trafficmanager/v1/route_service.ts';
 import { RouteWrite as RouteWriteType } from '../../src/gen/trafficmanager/v1/route_service.ts';
+import { startTestControlPlane } from '../support/control-plane.ts';
 import { endpointAt, keyOf, policyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
 
 const bench = useControlPlanes(2);
@@ -158,6 +159,17 @@ describe('BatchWriteRoutes', () => {
     expect(await second?.client.routes.batchWriteRoutes({ tenant, writes, requestId: 'batch-1' })).toEqual(once);
   });
 
+  test('is another request than a single write, or a forced batch, of the same request id', async () => {
+    const tenant = await bench.newTenant();
+    const { routes } = bench.client;
+    const route = routeOf(keyOf(tenant, 'v1'));
+    const batch = { tenant, writes: [create(route)], requestId: 'batch-2' };
+    await routes.batchWriteRoutes(batch);
+    const reused = { code: 'INVALID_ARGUMENT', reason: 'REQUEST_ID_REUSED' };
+    expect(await refusal(routes.createRoute({ route, requestId: 'batch-2' }))).toMatchObject(reused);
+    expect(await refusal(routes.batchWriteRoutes({ ...batch, force: true }))).toMatchObject(reused);
+  });
+
   test('takes 10,000 writes at once', async () => {
     const tenant = await bench.newTenant();
     await createMany(bench.client, tenant, 10_000);
@@ -196,5 +208,18 @@ describe('shrink protection', () => {
     });
     await bench.client.routes.batchWriteRoutes({ tenant, writes: [...away, back] });
     expect(await versionsOf(bench.client, tenant, RouteState.ROUTE_STATE_ACTIVE)).toBe(2);
+  });
+
+  test('is about batches: a single route can be taken out of use however strict it is', async () => {
+    const tenant = await bench.newTenant();
+    await using strict = await startTestControlPlane(bench.databaseUrl, { shrinkPercentMax: 0, shrinkRoutesMin: 0 });
+    const { routes } = strict.client;
+    await createMany(strict.client, tenant, 2);
+    expect(await refusal(routes.batchWriteRoutes({ tenant, writes: [remove(tenant, 'v0')] }))).toMatchObject({
+      reason: 'SHRINK_REFUSED',
+    });
+    await routes.deactivateRoute({ key: keyOf(tenant, 'v0') });
+    await routes.deleteRoute({ key: keyOf(tenant, 'v1') });
+    expect(await versionsOf(strict.client, tenant, RouteState.ROUTE_STATE_ACTIVE)).toBe(0);
   });
 });

@@ -135,6 +135,11 @@ const wrong: readonly (readonly [name: string, call: Call, fields: readonly stri
   ['a lookup without a key', async ({ resolver }) => await resolver.resolve({}), ['key']],
   ['an empty batch', async ({ resolver }) => await resolver.batchResolve({}), ['requests']],
   ['a watch of no tenant', async ({ watch }) => await watch({}).next(), ['tenant']],
+  [
+    'a watch that knows a commit, and not of which revision',
+    async ({ watch }) => await watch({ tenant: 'acme', afterCommitId: 'c' }).next(),
+    ['after_commit_id'],
+  ],
 ];
 
 describe('a request with wrong fields', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createClient, message, Tenant, TenantQuotas, TrafficManagerError } from '../../src/client/index.ts';
 import { TenantState } from '../../src/gen/trafficmanager/v1/tenant.ts';
 import { startTestControlPlane } from '../support/control-plane.ts';
-import { keyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
+import { keyOf, policyOf, routeOf, useControlPlanes } from './control-plane-bench.ts';
 
 const bench = useControlPlanes();
 const token = 'a-token-of-sufficient-length';
@@ -54,15 +54,24 @@ describe('a tenant', () => {
 
   test('that is deleted answers nothing and takes nothing, until it is undeleted as it was', async () => {
     const tenant = await bench.newTenant();
-    const { tenants, routes, resolver } = bench.client;
+    const { tenants, routes, policies, resolver, changes } = bench.client;
     await routes.createRoute({ route: routeOf(keyOf(tenant)) });
+    const policy = await policies.setTrafficPolicy({ trafficPolicy: policyOf(tenant, 'v1') });
     const deleted = await tenants.deleteTenant({ tenant });
     expect(deleted.tenant?.state).toBe(TenantState.TENANT_STATE_DELETED);
     expect((await tenants.deleteTenant({ tenant })).change).toBeUndefined();
-    expect(await refusal(resolver.resolve({ key: keyOf(tenant) }))).toMatchObject({
-      code: 'NOT_FOUND',
-      reason: 'TENANT_NOT_FOUND',
-    });
+    for (const read of [
+      (): Promise<unknown> => resolver.resolve({ key: keyOf(tenant) }),
+      (): Promise<unknown> => routes.getRoute({ key: keyOf(tenant) }),
+      (): Promise<unknown> => routes.listRoutes({ tenant }),
+      (): Promise<unknown> => policies.getTrafficPolicy({ key: policyOf(tenant, '').key }),
+      (): Promise<unknown> => policies.listTrafficPolicies({ tenant }),
+    ])
+      expect(await refusal(read())).toMatchObject({ code: 'NOT_FOUND', reason: 'TENANT_NOT_FOUND' });
+    // What it was stays on record.
+    expect((await changes.listChanges({ tenant, pageSize: 1 })).changes[0]).toEqual(deleted.change);
+    const at = { $case: 'atRevision', value: policy.revision } as const;
+    expect((await routes.listRoutes({ tenant, at })).routes).toHaveLength(1);
     expect(await refusal(routes.createRoute({ route: routeOf(keyOf(tenant, 'v2')) }))).toMatchObject({
       code: 'FAILED_PRECONDITION',
       reason: 'TENANT_DELETED',
@@ -113,6 +122,22 @@ describe('a tenant', () => {
     expect(refused).toMatchObject({ code: 'RESOURCE_EXHAUSTED', reason: 'RATE_LIMITED' });
     expect(refused.retryDelayMs).toBeGreaterThan(0);
     await routes.createRoute({ route: routeOf(keyOf(other)) });
+  });
+
+  test('that may write nothing can still be changed, deleted and brought back by an administrator', async () => {
+    const tenant = await bench.newTenant();
+    const { tenants, routes } = bench.client;
+    const setQuota = (writesPerSecond: number): Promise<unknown> =>
+      tenants.updateTenant({
+        tenant: message(Tenant, { tenant, quotas: message(TenantQuotas, { writesPerSecond }) }),
+        updateMask: ['quotas'],
+      });
+    await setQuota(0);
+    await tenants.deleteTenant({ tenant });
+    await tenants.undeleteTenant({ tenant });
+    await setQuota(10);
+    const { route } = await routes.createRoute({ route: routeOf(keyOf(tenant)) });
+    expect(route?.key).toEqual(keyOf(tenant));
   });
 
   test('that asks faster than its quota is told when to come back, and others are answered', async () => {

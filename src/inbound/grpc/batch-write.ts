@@ -1,4 +1,5 @@
 import type { WriteOutcome } from '../../app/write-request.ts';
+import type { Change } from '../../domain/change.ts';
 import { limits } from '../../domain/limits.ts';
 import type { Mutation } from '../../domain/mutation.ts';
 import { Violations } from '../../domain/validation.ts';
@@ -9,6 +10,8 @@ import type {
 } from '../../gen/trafficmanager/v1/route_service.ts';
 import type { CallContext } from '../../platform/grpc/handlers.ts';
 import { changeToWire } from '../../wire/change-wire.ts';
+import { encodeFirst } from '../../wire/page-wire.ts';
+import { encodeChange } from '../../wire/watch-wire.ts';
 import { batchMutation } from './route-mutations.ts';
 import { validateRequestId, type Write } from './write-call.ts';
 
@@ -19,9 +22,11 @@ export function createBatchWrite(
   return async (request, context) => {
     const { tenant, requestId, validateOnly, force } = request;
     const mutations = checkedMutations(request);
-    const result = await write({ tenant, mutations, requestId, validateOnly, force }, context);
+    const question = ['batch', tenant, mutations, force];
+    const result = await write({ tenant, mutations, requestId, validateOnly, force, question }, context);
+    const shown = validateOnly ? shownChanges(result.outcomes) : new Set<Change>();
     return {
-      results: result.outcomes.map((outcome) => writeResult(outcome, validateOnly)),
+      results: result.outcomes.map((outcome) => writeResult(outcome, shown)),
       revision: BigInt(result.revision),
     };
   };
@@ -47,12 +52,18 @@ function checkedMutations(request: BatchWriteRoutesRequest): Mutation[] {
   return mutations;
 }
 
-function writeResult({ subject, change }: WriteOutcome, withChange: boolean): RouteWriteResult {
+/** What a dry run shows: of the changes that it would make the first, as many as fit in a reply. */
+function shownChanges(outcomes: readonly WriteOutcome[]): ReadonlySet<Change> {
+  const changes = outcomes.flatMap(({ change }) => change ?? []);
+  return new Set(changes.slice(0, encodeFirst(changes, encodeChange).length));
+}
+
+function writeResult({ subject, change }: WriteOutcome, shown: ReadonlySet<Change>): RouteWriteResult {
   const resource = subject.after;
   return {
     revision: BigInt(change?.revision ?? resource?.revision ?? 0),
     etag: resource?.etag ?? '',
     changed: change !== undefined,
-    change: withChange && change !== undefined ? changeToWire(change) : undefined,
+    change: change !== undefined && shown.has(change) ? changeToWire(change) : undefined,
   };
 }

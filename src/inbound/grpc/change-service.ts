@@ -9,12 +9,10 @@ import {
 import type { Handlers } from '../../platform/grpc/handlers.ts';
 import type { ChangeFilter, ChangeHistory, ChangePaging } from '../../ports/change-history.ts';
 import { timeFromWire } from '../../wire/at-wire.ts';
-import { actionFromWire, encodeChangePage } from '../../wire/change-wire.ts';
+import { actionFromWire } from '../../wire/change-wire.ts';
+import { encodeFirst, encodePage } from '../../wire/page-wire.ts';
 import { encodeChange } from '../../wire/watch-wire.ts';
 import { decodePageToken, encodePageToken, pageSize, revisionOfToken } from './page-token.ts';
-
-/** Bytes of a page: clients commonly take messages of 4 MiB. One change alone, with two routes at their limit, has less. */
-const pageBytesMax = 2 * 1024 * 1024;
 
 /** ChangeService over the history. */
 export function changeHandlers(history: ChangeHistory): Handlers<typeof ChangeServiceService> {
@@ -29,10 +27,10 @@ export function changeHandlers(history: ChangeHistory): Handlers<typeof ChangeSe
       const after = revisionOfToken(violations, token, 0);
       violations.assertNone();
       const page = await history.list(filter, { order, after, limit });
-      const changes = firstBytes(page.changes.map(encodeChange));
+      const changes = encodeFirst(page.changes, encodeChange);
       const next = changes.length < page.changes.length ? page.changes[changes.length - 1]?.revision : page.next;
       const nextPageToken = next === undefined ? '' : encodePageToken(question, [String(next)]);
-      return encodeChangePage(changes, { nextPageToken, revision: page.newest });
+      return encodePage(changes, { nextPageToken, revision: page.newest });
     },
   };
 }
@@ -89,11 +87,4 @@ function orderOf(violations: Violations, order: ChangeOrder): ChangePaging['orde
       violations.add('order', 'is not an order that changes can have');
       return 'newest_first';
   }
-}
-
-/** The encoded changes that fit in a message; one at least. */
-function firstBytes(changes: readonly Uint8Array[]): readonly Uint8Array[] {
-  let bytes = 0;
-  const end = changes.findIndex((change, index) => (bytes += change.length) > pageBytesMax && index > 0);
-  return end === -1 ? changes : changes.slice(0, end);
 }

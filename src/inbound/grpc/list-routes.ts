@@ -2,11 +2,13 @@ import { revisionOf } from '../../app/history-lookup.ts';
 import type { Lifecycle, Route, RouteKey } from '../../domain/route.ts';
 import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
-import { RouteState } from '../../gen/trafficmanager/v1/route.ts';
-import type { ListRoutesRequest, ListRoutesResponse } from '../../gen/trafficmanager/v1/route_service.ts';
+import { Route as WireRoute, RouteState } from '../../gen/trafficmanager/v1/route.ts';
+import type { ListRoutesRequest } from '../../gen/trafficmanager/v1/route_service.ts';
 import type { ChangeHistory } from '../../ports/change-history.ts';
 import type { ConfigurationStore, RouteFilter } from '../../ports/configuration-store.ts';
+import type { Encoded } from '../../platform/grpc/handlers.ts';
 import { atFromWire } from '../../wire/at-wire.ts';
+import { encodeFirst, encodePage } from '../../wire/page-wire.ts';
 import { routeToWire, stateFromWire } from '../../wire/route-wire.ts';
 import { decodePageToken, encodePageToken, pageSize, revisionOfToken } from './page-token.ts';
 
@@ -21,7 +23,7 @@ type Page = {
 export function createListRoutes(
   store: ConfigurationStore,
   history: ChangeHistory,
-): (request: ListRoutesRequest) => Promise<ListRoutesResponse> {
+): (request: ListRoutesRequest) => Promise<Encoded> {
   return async (request) => {
     const violations = new Violations();
     const { tenant, service, environment } = request;
@@ -46,13 +48,14 @@ export function createListRoutes(
             limit,
             revision: pinned ?? (await revisionOf(history, tenant, at)),
           });
-    const { next, revision } = page;
+    const { revision } = page;
+    const routes = encodeFirst(page.routes, (route) => WireRoute.encode(routeToWire(route)).finish());
+    const next = routes.length < page.routes.length ? page.routes[routes.length - 1]?.key : page.next;
     const place = next && [next.service, next.environment, next.version, ...(at === undefined ? [] : [`${revision}`])];
-    return {
-      routes: page.routes.map(routeToWire),
+    return encodePage(routes, {
       nextPageToken: place === undefined ? '' : encodePageToken(question, place),
-      revision: BigInt(revision),
-    };
+      revision,
+    });
   };
 }
 

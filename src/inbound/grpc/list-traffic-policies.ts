@@ -1,17 +1,17 @@
 import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
-import type {
-  ListTrafficPoliciesRequest,
-  ListTrafficPoliciesResponse,
-} from '../../gen/trafficmanager/v1/traffic_policy_service.ts';
+import { TrafficPolicy } from '../../gen/trafficmanager/v1/traffic_policy.ts';
+import type { ListTrafficPoliciesRequest } from '../../gen/trafficmanager/v1/traffic_policy_service.ts';
+import type { Encoded } from '../../platform/grpc/handlers.ts';
 import type { ConfigurationStore, PolicyFilter } from '../../ports/configuration-store.ts';
+import { encodeFirst, encodePage } from '../../wire/page-wire.ts';
 import { policyToWire } from '../../wire/traffic-policy-wire.ts';
 import { decodePageToken, encodePageToken, pageSize } from './page-token.ts';
 
 /** ListTrafficPolicies: one read a page, from the primary key. */
 export function createListTrafficPolicies(
   store: ConfigurationStore,
-): (request: ListTrafficPoliciesRequest) => Promise<ListTrafficPoliciesResponse> {
+): (request: ListTrafficPoliciesRequest) => Promise<Encoded> {
   return async (request) => {
     const violations = new Violations();
     const { tenant, service } = request;
@@ -25,14 +25,15 @@ export function createListTrafficPolicies(
 
     const found = await store.listPolicies(filter, token && placeOf(token), size + 1);
     if (found === undefined) throw tenantNotFound(tenant);
-    const policies = found.policies.slice(0, size);
-    const last = policies.at(-1)?.key;
-    const more = found.policies.length > size && last !== undefined;
-    return {
-      trafficPolicies: policies.map(policyToWire),
+    const policies = encodeFirst(found.policies.slice(0, size), (policy) =>
+      TrafficPolicy.encode(policyToWire(policy)).finish(),
+    );
+    const last = found.policies[policies.length - 1]?.key;
+    const more = found.policies.length > policies.length && last !== undefined;
+    return encodePage(policies, {
       nextPageToken: more ? encodePageToken(question, [last.service, last.environment]) : '',
-      revision: BigInt(found.revision),
-    };
+      revision: found.revision,
+    });
   };
 }
 

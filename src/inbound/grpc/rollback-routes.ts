@@ -9,6 +9,8 @@ import type {
 import type { CallContext } from '../../platform/grpc/handlers.ts';
 import type { ChangeHistory } from '../../ports/change-history.ts';
 import { changeToWire } from '../../wire/change-wire.ts';
+import { encodeFirst } from '../../wire/page-wire.ts';
+import { encodeChange } from '../../wire/watch-wire.ts';
 import { checkedRouteKey } from './route-mutations.ts';
 import { validateRequestId, type Write } from './write-call.ts';
 
@@ -66,7 +68,9 @@ export async function rollbackTenantCall(
   return {
     revision: BigInt(result.revision),
     changedCount: changes.length,
-    changes: validateOnly ? changes.slice(0, shownChangesMax).map(changeToWire) : [],
+    changes: validateOnly
+      ? changes.slice(0, encodeFirst(changes.slice(0, shownChangesMax), encodeChange).length).map(changeToWire)
+      : [],
   };
 }
 

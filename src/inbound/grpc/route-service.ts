@@ -1,7 +1,6 @@
 import type { WriteResult } from '../../app/write-request.ts';
 import { DomainError } from '../../domain/domain-error.ts';
 import { routeName, type LiveState } from '../../domain/route.ts';
-import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
 import type { RouteKey as WireRouteKey } from '../../gen/trafficmanager/v1/route.ts';
 import type { RouteServiceService } from '../../gen/trafficmanager/v1/route_service.ts';
@@ -13,6 +12,7 @@ import { createBatchWrite } from './batch-write.ts';
 import { createListRoutes } from './list-routes.ts';
 import { rollbackRouteCall, rollbackTenantCall } from './rollback-routes.ts';
 import { checkedRouteKey, createRouteMutation, updateRouteMutation } from './route-mutations.ts';
+import { assertTenantInUse } from './tenant-in-use.ts';
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
 export type RouteHandlersOptions = {
@@ -40,7 +40,7 @@ export function routeHandlers({ write, store, history }: RouteHandlersOptions): 
       violations.assertNone();
       const route = await store.getRoute(key);
       if (route !== undefined) return { route: routeToWire(route) };
-      if ((await store.head(key.tenant)) === undefined) throw tenantNotFound(key.tenant);
+      await assertTenantInUse(store, key.tenant);
       throw new DomainError('ROUTE_NOT_FOUND', `there is no route ${routeName(key)}`, {
         metadata: { route: routeName(key) },
         resource: { type: 'Route', name: routeName(key), tenant: key.tenant },

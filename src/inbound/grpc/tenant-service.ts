@@ -29,7 +29,10 @@ export function tenantHandlers({
     mutation: TenantMutation,
     call: { requestId: string; validateOnly: boolean },
     context: CallContext,
-  ) => tenantReply(await write({ tenant: mutation.tenant, mutations: [mutation], ...call }, context));
+  ) =>
+    tenantReply(
+      await write({ tenant: mutation.tenant, mutations: [mutation], byAdministrator: true, ...call }, context),
+    );
 
   return {
     createTenant: async (request, context) => {

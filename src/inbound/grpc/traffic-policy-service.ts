@@ -1,5 +1,4 @@
 import { trafficPolicyNotFound } from '../../domain/traffic-policy.ts';
-import { tenantNotFound } from '../../domain/transaction.ts';
 import { Violations } from '../../domain/validation.ts';
 import type { TrafficPolicyServiceService } from '../../gen/trafficmanager/v1/traffic_policy_service.ts';
 import type { Handlers } from '../../platform/grpc/handlers.ts';
@@ -7,6 +6,7 @@ import type { ConfigurationStore } from '../../ports/configuration-store.ts';
 import { policyToWire } from '../../wire/traffic-policy-wire.ts';
 import { createListTrafficPolicies } from './list-traffic-policies.ts';
 import { checkedPolicyKey, setTrafficPolicyMutation } from './route-mutations.ts';
+import { assertTenantInUse } from './tenant-in-use.ts';
 import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
 
 /** TrafficPolicyService over the writer and the store. */
@@ -36,7 +36,7 @@ export function trafficPolicyHandlers({
       violations.assertNone();
       const policy = await store.getPolicy(key);
       if (policy !== undefined) return { trafficPolicy: policyToWire(policy) };
-      if ((await store.head(key.tenant)) === undefined) throw tenantNotFound(key.tenant);
+      await assertTenantInUse(store, key.tenant);
       throw trafficPolicyNotFound(key);
     },
 

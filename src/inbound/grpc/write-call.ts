@@ -18,8 +18,10 @@ export type WriteCall = {
   readonly mutations: readonly Mutation[];
   readonly requestId: string;
   readonly validateOnly: boolean;
-  /** Switches shrink protection off. */
+  /** Of calls that shrink protection is about: true switches it off. Undefined: a single write, which it is not about. */
   readonly force?: boolean;
+  /** An administrator's: not counted against the tenant's quotas, or a tenant that may write nothing could never be let write again. */
+  readonly byAdministrator?: boolean;
   /** The mutations restore the tenant as it was, and were worked out on this revision. */
   readonly restoresFrom?: number;
   /** What was asked for, where the mutations do not tell: equal for repetitions of a request. */
@@ -47,7 +49,7 @@ export type WriteOptions = {
 export function createWrite({ writer, admission, newCommitId, shrinkProtection }: WriteOptions): Write {
   return async (call, context) => {
     const { tenant, mutations, requestId, validateOnly } = call;
-    await admission.admitWrites(tenant, mutations.length);
+    if (call.byAdministrator !== true) await admission.admitWrites(tenant, mutations.length);
     return writer.write({
       transaction: {
         tenant,
@@ -55,7 +57,7 @@ export function createWrite({ writer, admission, newCommitId, shrinkProtection }
         commitId: newCommitId(),
         actor: actorOf(context),
         correlationId: context.correlationId,
-        shrinkProtection: call.force === true ? { kind: 'forced' } : shrinkProtection,
+        shrinkProtection: call.force === false ? shrinkProtection : { kind: 'forced' },
         restoresFrom: call.restoresFrom,
       },
       requestId,

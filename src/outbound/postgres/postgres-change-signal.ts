@@ -8,6 +8,11 @@ import type { Database } from './database.ts';
 const channel = 'traffic_manager_changes';
 /** NOTIFY takes less than 8,000 bytes; tenant names have 63 at most, plus a comma, after our id: 100 × 64 + 17 = 6,417. */
 const tenantsPerNotification = 100;
+/**
+ * Between two announcements, ms. The first goes out at once; what follows while one is under way waits for this, or else a busy
+ * replica would send one NOTIFY for every two commits.
+ */
+const announcementIntervalMs = 5;
 
 export type ChangeSignalOptions = {
   /** Tells this replica's announcements from the others': of its own commits it knows. */
@@ -57,6 +62,7 @@ export class PostgresChangeSignal implements ChangeSignal {
         this.#options.logger.warn({ error }, 'could not wake the other replicas; they poll');
         return this.#pending.clear();
       }
+      await this.#options.clock.sleep(announcementIntervalMs, this.#stopped.signal);
     }
   }
 

@@ -12,7 +12,9 @@ import type {
   TenantHead,
   TenantSnapshot,
 } from '../../ports/configuration-store.ts';
-import { commitParameters, commitSql } from './commit.ts';
+import { CommitGroups, type GroupOutcome } from './commit-groups.ts';
+import { commitParameters, commitSql, groupCommitSql } from './commit.ts';
+import { DomainError } from '../../domain/domain-error.ts';
 import { isDuplicate, type Database, type Statement } from './database.ts';
 import {
   changeColumns,
@@ -30,12 +32,16 @@ import {
 } from './rows.ts';
 
 type HeadRow = { tenant: string; revision: number; head_commit_id: string };
+type GroupRow = { tenant: string; free: boolean; commit_time: number | null };
 type ReplyRow = { request_id: string; fingerprint: string; revision: number; outcomes: CommitReply['outcomes'] };
 type ListedRow = RouteRow & { head_revision: number; service: string | null };
 type ListedPolicyRow = PolicyRow & { head_revision: number; service: string | null };
 
+const tenantInUse = `EXISTS (SELECT FROM tenants t WHERE t.tenant = $1 AND t.state = 'ACTIVE')`;
+
 const statements = {
   commit: { name: 'commit', text: commitSql },
+  groupCommit: { name: 'group_commit', text: groupCommitSql },
   heads: { name: 'heads', text: 'SELECT tenant, revision, head_commit_id FROM tenants' },
   head: { name: 'head', text: 'SELECT tenant, revision, head_commit_id FROM tenants WHERE tenant = $1' },
   changes: {
@@ -53,11 +59,11 @@ const statements = {
   },
   getRoute: {
     name: 'get_route',
-    text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4`,
+    text: `SELECT ${routeColumns} FROM routes r WHERE r.tenant = $1 AND r.service = $2 AND r.environment = $3 AND r.version = $4 AND ${tenantInUse}`,
   },
   getPolicy: {
     name: 'get_policy',
-    text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3`,
+    text: `SELECT ${policyColumns} FROM traffic_policies p WHERE p.tenant = $1 AND p.service = $2 AND p.environment = $3 AND ${tenantInUse}`,
   },
   expireReplies: {
     name: 'expire_replies',
@@ -76,7 +82,7 @@ const statements = {
         WHERE r.tenant = t.tenant AND (r.service, r.environment, r.version) > ($2, $3, $4)
           AND ($5 = '' OR r.service = $5) AND ($6 = '' OR r.environment = $6) AND r.state = ANY($7)
         ORDER BY r.service, r.environment, r.version LIMIT $8) page ON true
-      WHERE t.tenant = $1 ORDER BY page.service, page.environment, page.version`,
+      WHERE t.tenant = $1 AND t.state = 'ACTIVE' ORDER BY page.service, page.environment, page.version`,
   },
   listPolicies: {
     name: 'list_policies',
@@ -84,16 +90,22 @@ const statements = {
         SELECT ${policyColumns} FROM traffic_policies p
         WHERE p.tenant = t.tenant AND (p.service, p.environment) > ($2, $3) AND ($4 = '' OR p.service = $4)
         ORDER BY p.service, p.environment LIMIT $5) page ON true
-      WHERE t.tenant = $1 ORDER BY page.service, page.environment`,
+      WHERE t.tenant = $1 AND t.state = 'ACTIVE' ORDER BY page.service, page.environment`,
   },
 } as const satisfies Record<string, Statement>;
 
 /** The source of truth in Postgres 15 or newer. */
 export class PostgresConfigurationStore implements ConfigurationStore {
   readonly #database: Database;
+  readonly #commits: CommitGroups;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#commits = new CommitGroups({
+      alone: (commit) => this.#commitAlone(commit),
+      together: (commits) => this.#commitTogether(commits),
+      isUnanswered: (error) => error instanceof DomainError && error.reason === 'DATABASE_UNAVAILABLE',
+    });
   }
 
   loadAll(): Promise<TenantSnapshot[]> {
@@ -140,17 +152,31 @@ export class PostgresConfigurationStore implements ConfigurationStore {
     return (await this.#database.query<ChangeRow>(statements.changesAt, [tenant, revisions])).map(changeFromRow);
   }
 
-  async commit(commit: Commit): Promise<CommitOutcome> {
+  commit(commit: Commit): Promise<CommitOutcome> {
+    return this.#commits.commit(commit);
+  }
+
+  async #commitAlone(commit: Commit): Promise<CommitOutcome> {
     try {
-      const [row] = await this.#database.query<{ commit_time: number }>(statements.commit, commitParameters(commit));
+      const [row] = await this.#database.query<{ commit_time: number }>(statements.commit, commitParameters([commit]));
       return row === undefined ? { kind: 'conflict' } : { kind: 'committed', commitTimeMs: row.commit_time };
     } catch (error) {
       if (!isDuplicate(error, 'request_replies_pkey')) throw error;
       // A reply that has expired and was not purged yet must not be in the way for ever.
       const requestIds = commit.replies.map((reply) => reply.requestId);
       const expired = await this.#database.query(statements.expireReplies, [commit.tenant, requestIds]);
-      return expired.length > 0 ? this.commit(commit) : { kind: 'conflict' };
+      return expired.length > 0 ? this.#commitAlone(commit) : { kind: 'conflict' };
     }
+  }
+
+  async #commitTogether(commits: readonly Commit[]): Promise<GroupOutcome[]> {
+    const rows = await this.#database.query<GroupRow>(statements.groupCommit, commitParameters(commits));
+    const byTenant = new Map(rows.map((row) => [row.tenant, row]));
+    return commits.map(({ tenant }) => {
+      const row = byTenant.get(tenant);
+      if (row === undefined || !row.free) return { kind: 'busy' };
+      return row.commit_time === null ? { kind: 'conflict' } : { kind: 'committed', commitTimeMs: row.commit_time };
+    });
   }
 
   async replies(tenant: string, requestIds: readonly string[]): Promise<CommitReply[]> {

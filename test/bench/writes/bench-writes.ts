@@ -1,9 +1,11 @@
 import { Client } from 'pg';
 import { createClient, message, Route, RouteState, Tenant, TenantQuotas } from '../../../src/client/index.ts';
+import { RouteServiceService, UpdateRouteRequest } from '../../../src/gen/trafficmanager/v1/route_service.ts';
 import { startTestPostgres, createDatabase } from '../../support/postgres.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { median, percentile, printTable } from '../report.ts';
 import { spawnServer } from '../spawn-server.ts';
+import { connectLightCaller, type LightCaller } from './light-caller.ts';
 import { rawStatement } from './raw-statement.ts';
 
 const connections = 16;
@@ -20,6 +22,7 @@ export async function benchWrites({ rounds, seconds }: BenchOptions): Promise<vo
   await using database = await createDatabase(postgres.url);
   await using server = await spawnServer('test/bench/control-plane-server.ts', { DATABASE_URL: database.url });
   using client = createClient({ address: server.address, defaults: { timeoutMs: 60_000 } });
+  using lightCaller = await connectLightCaller(server.address);
   for (let tenant = 0; tenant < 50; tenant++)
     await client.tenants.createTenant({ tenant: message(Tenant, { tenant: tenantName(tenant) }) });
   await using closing = new AsyncDisposableStack();
@@ -38,7 +41,7 @@ export async function benchWrites({ rounds, seconds }: BenchOptions): Promise<vo
         rawStatement(raw[caller] as Client, `raw-${(caller + call) % tenants}`, { caller, call }),
       );
       const viaApi = await drive(seconds, (caller, call) =>
-        updateRoute(client, tenantName((caller + call) % tenants), { caller, call }),
+        updateRoute(lightCaller, tenantName((caller + call) % tenants), { caller, call }),
       );
       // The first round warms up: plans, pools, compiled code.
       if (round === 0) continue;
@@ -104,8 +107,10 @@ function benchRoute(tenant: string, { caller, call }: { caller: number; call: nu
 
 type BenchClient = ReturnType<typeof createClient>;
 
-function updateRoute(client: BenchClient, tenant: string, of: { caller: number; call: number }): Promise<unknown> {
-  return client.routes.updateRoute({ route: benchRoute(tenant, of), allowMissing: true });
+function updateRoute(caller: LightCaller, tenant: string, of: { caller: number; call: number }): Promise<void> {
+  const { path, requestSerialize } = RouteServiceService.updateRoute;
+  const request = message(UpdateRouteRequest, { route: benchRoute(tenant, of), allowMissing: true });
+  return caller.call(path, requestSerialize(request));
 }
 
 /** Batches of 10,000 creations, one after another, into a tenant of their own. */

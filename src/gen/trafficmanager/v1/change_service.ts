@@ -77,7 +77,7 @@ export interface ListChangesRequest {
     | undefined;
   /** Which way. */
   order: ChangeOrder;
-  /** Changes a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. */
+  /** Changes a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. A page has fewer when they come to more than 2 MiB. */
   pageSize: number;
   /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
   pageToken: string;

@@ -79,7 +79,7 @@ export interface Endpoint_LabelsEntry {
   value: string;
 }
 
-/** (tenant, service, environment, version) → endpoints. */
+/** (tenant, service, environment, version) → endpoints. 256 KiB at most as canonical JSON. */
 export interface Route {
   /** Its name; immutable. */
   key?:

@@ -78,7 +78,7 @@ export interface ListRoutesRequest {
   state: RouteState;
   /** Also soft-deleted routes. */
   showDeleted: boolean;
-  /** Routes a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. */
+  /** Routes a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. A page has fewer when they come to more than 2 MiB. */
   pageSize: number;
   /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
   pageToken: string;
@@ -324,7 +324,10 @@ export interface RouteWriteResult {
   etag: string;
   /** Whether this write changed anything. */
   changed: boolean;
-  /** What it changed; only with `validate_only`, as 10,000 of them are too large for most clients. */
+  /**
+   * What it changed; only with `validate_only`, and only of the first changes, as many as fit in 2 MiB: 10,000 of them are too large for
+   * most clients.
+   */
   change?: Change | undefined;
 }
 
@@ -384,7 +387,7 @@ export interface RollbackTenantResponse {
   revision: bigint;
   /** How many routes and policies changed. */
   changedCount: number;
-  /** What would change: the first 1,000; only with `validate_only`. */
+  /** What would change: the first 1,000, or as many as fit in 2 MiB; only with `validate_only`. */
   changes: Change[];
 }
 
@@ -2477,7 +2480,7 @@ export const RollbackTenantResponse: MessageFns<RollbackTenantResponse> = {
  *  * `request_id` (AIP-155): 1 to 128 characters; for 24 hours the same id returns the first reply; the same id with
  *    another body is INVALID_ARGUMENT (REQUEST_ID_REUSED). Without one the same call converges: what already holds is
  *    not changed again, and takes no revision.
- *  * `etag`: when set it must be the resource's current one, else ABORTED (ETAG_MISMATCH).
+ *  * `etag`: when set it must be the resource's current one, else ABORTED (ETAG_MISMATCH); creations ignore it.
  *  * `validate_only` (AIP-163): answers with the change that would be made, and makes none.
  *
  * Errors: INVALID_ARGUMENT with field violations, NOT_FOUND (TENANT_NOT_FOUND, ROUTE_NOT_FOUND), ALREADY_EXISTS,

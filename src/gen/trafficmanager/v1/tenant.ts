@@ -20,7 +20,10 @@ export const TenantState = {
   TENANT_STATE_UNSPECIFIED: 0,
   /** TENANT_STATE_ACTIVE - In use. */
   TENANT_STATE_ACTIVE: 1,
-  /** TENANT_STATE_DELETED - Soft-deleted: nothing of it is answered, nothing can be written, everything is kept; UndeleteTenant brings it back. */
+  /**
+   * TENANT_STATE_DELETED - Soft-deleted: nothing of it is answered but its history (ListChanges, and what is asked for `at` a point in the past), nothing can be
+   * written, everything is kept; UndeleteTenant brings it back.
+   */
   TENANT_STATE_DELETED: 2,
   UNRECOGNIZED: -1,
 } as const;
@@ -44,7 +47,10 @@ export interface TenantQuotas {
   watchersMax?:
     | number
     | undefined;
-  /** Writes a second on one replica, with bursts of as many: 0 to 1,000,000; 10,000. A batch counts as its number of writes. */
+  /**
+   * Writes a second on one replica, with bursts of as many: 0 to 1,000,000; 10,000. A batch counts as its number of writes,
+   * a second's worth at most; what it has too much is taken from the next second. Administrators' calls count none.
+   */
   writesPerSecond?:
     | number
     | undefined;

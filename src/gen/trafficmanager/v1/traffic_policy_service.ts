@@ -69,7 +69,7 @@ export interface ListTrafficPoliciesRequest {
   tenant: string;
   /** Only this service; empty: all. */
   service: string;
-  /** Policies a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. */
+  /** Policies a page: 1 to 1,000; 0 or unset: 100; more than 1,000 is taken as 1,000. A page has fewer when they come to more than 2 MiB. */
   pageSize: number;
   /** From the page before; every other field but `page_size` must be the same, else INVALID_ARGUMENT. Empty: the first page. */
   pageToken: string;

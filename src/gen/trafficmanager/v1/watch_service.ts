@@ -40,7 +40,10 @@ export interface WatchRequest {
   afterRevision?:
     | bigint
     | undefined;
-  /** The `commit_id` that came with that revision: makes sure that the history is still the same. Empty: not checked. */
+  /**
+   * The `commit_id` that came with that revision: makes sure that the history is still the same. Empty: not checked. Only
+   * together with `after_revision`.
+   */
   afterCommitId: string;
   /** Longest silence: 0.1 s to 10 min; not set: 5 s. */
   progressInterval?:
