@@ -3,6 +3,7 @@ import { TrafficManagerError } from '../src/client/traffic-manager-error.ts';
 import { limits } from '../src/domain/limits.ts';
 import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
+import { frontKinds, type FrontKind } from './front/front.ts';
 import { sidecarLimits } from './limits.ts';
 
 /** Which tenants a sidecar holds. */
@@ -23,6 +24,8 @@ export type SidecarConfig = {
   readonly socketPath: string | undefined;
   /** `TM_SIDECAR_SOCKET_GROUP`: the number of a group whose members may use the socket too (mode 0660); not set: none. */
   readonly socketGroupId: number | undefined;
+  /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `grpc-js`, the reference, or `wire`, our own engine; grpc-js. */
+  readonly front: FrontKind;
   /**
    * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
    * stream, or `grpc://host:port` of a control plane; grpc://127.0.0.1:7400.
@@ -96,6 +99,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
       environment.optional('TM_SIDECAR_SOCKET_GROUP') === undefined
         ? undefined
         : environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 }),
+    front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'grpc-js'),
     source,
     controlPlane,
     scope: {

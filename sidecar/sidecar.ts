@@ -5,8 +5,7 @@ import { SidecarServiceService } from '../src/gen/trafficmanager/v1/sidecar_serv
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
 import { SettingError } from '../src/platform/environment.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
-import { createGrpcServer } from '../src/platform/grpc/server.ts';
-import { bindService, type ServiceOptions } from '../src/platform/grpc/service.ts';
+import type { ServiceOptions } from '../src/platform/grpc/service.ts';
 import { addHealth, type Health } from '../src/platform/grpc/health.ts';
 import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
@@ -19,6 +18,8 @@ import { serviceOptions } from '../src/serving/service-options.ts';
 import { watchHandlers } from '../src/serving/watch-service.ts';
 import { sidecarHandlers } from './admin/sidecar-service.ts';
 import { sourceKind, type SidecarConfig } from './config.ts';
+import { createFront } from './front/create-front.ts';
+import type { Front } from './front/front.ts';
 import type { BreakerState } from './guard/circuit-breaker.ts';
 import { LookupAdmission } from './guard/lookup-admission.ts';
 import { RetryBudget } from './guard/retry-budget.ts';
@@ -57,17 +58,17 @@ export async function startSidecar(
   await using started = new AsyncDisposableStack();
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
-  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
-  const options = serviceOptions({ logger, draining: grpc.draining });
-  const services = servicesOf(config, { ...surroundings, ...following, options });
-  for (const { definition, implementation } of services) grpc.server.addService(definition, implementation);
-  addReflection(grpc.server);
-  announceReadiness(subscriptions, addHealth(grpc.server, servedServices, grpc.draining), grpc.draining);
+  const { front: kind, drainMs } = config;
+  const front = started.use(createFront({ kind, drainMs, clock: surroundings.clock, schedule: afterSockets }));
+  const options = serviceOptions({ logger, draining: front.draining });
+  serveOn(front, config, { ...surroundings, ...following, options });
+  addReflection(front.library);
+  announceReadiness(subscriptions, addHealth(front.library, servedServices, front.draining), front.draining);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
   const socket = { groupId: config.socketGroupId };
-  for (const address of wanted) if (address !== undefined) addresses.push(await grpc.listen(address, socket));
+  for (const address of wanted) if (address !== undefined) addresses.push(await front.listen(address, socket));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
@@ -125,10 +126,11 @@ async function startFollowing(
   return { subscriptions, memory, remembered, breakers };
 }
 
-function servicesOf(
+function serveOn(
+  front: Front,
   config: SidecarConfig,
   parts: Following & Surroundings & { readonly options: ServiceOptions },
-): ReturnType<typeof bindService>[] {
+): void {
   const { subscriptions, remembered, clock, random, options } = parts;
   const admission = new LookupAdmission(sidecarLimits.admission);
   const resolver = new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random });
@@ -143,11 +145,9 @@ function servicesOf(
     watchersMaxOf: () => config.watchersMax,
   });
   const residentBytes = (): number => process.memoryUsage.rss();
-  return [
-    bindService(ResolverServiceService, resolverHandlers(resolver), { ...options, instants }),
-    bindService(WatchServiceService, watch, options),
-    bindService(SidecarServiceService, sidecarHandlers({ config, admission, residentBytes, ...parts }), options),
-  ];
+  front.serve(ResolverServiceService, resolverHandlers(resolver), { ...options, instants });
+  front.serve(WatchServiceService, watch, options);
+  front.serve(SidecarServiceService, sidecarHandlers({ config, admission, residentBytes, ...parts }), options);
 }
 
 /** The source that the configuration names, by its scheme. */

@@ -31,7 +31,7 @@ export const layers: readonly Layer[] = [
   {
     name: 'sidecar-root',
     files: /^sidecar\/sidecar\.ts$/,
-    imports: [...shared, 'sidecar'],
+    imports: [...shared, 'sidecar', 'sidecar/wire'],
     packages: ['node:*', ...grpc, 'nats'],
   },
 
@@ -98,11 +98,14 @@ export const layers: readonly Layer[] = [
     packages: ['node:*', ...grpc, '@grpc/proto-loader', 'commander', 'yaml', 'zod'],
   },
 
+  // HTTP/2 and gRPC framing: knows nothing of the product, and could be a package of its own.
+  { name: 'sidecar/wire', files: /^sidecar\/wire\//, imports: [], packages: ['node:*'] },
+
   // The data plane: never the control plane's inside, never deploy.
   {
     name: 'sidecar',
     files: /^sidecar\//,
-    imports: shared,
+    imports: [...shared, 'sidecar/wire'],
     packages: ['node:*', ...grpc, '@bufbuild/protobuf*', 'lru-cache', 'nats', 'opossum'],
   },
 

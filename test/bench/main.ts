@@ -9,6 +9,10 @@ import { benchBoot } from './stream/bench-boot.ts';
 import { benchPublish } from './stream/bench-publish.ts';
 import { benchStream } from './stream/bench-stream.ts';
 import { benchWatch } from './watch/bench-watch.ts';
+import { benchAttacks } from './wire/bench-attacks.ts';
+import { benchInterop } from './wire/bench-interop.ts';
+import { benchWire } from './wire/bench-wire.ts';
+import { benchWireClient } from './wire/bench-wire-client.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
@@ -19,6 +23,10 @@ const benches: Readonly<
     about: 'ms from nothing to a proven snapshot by NATS alone: 100,000 routes, and 2,000 of one of 50 tenants',
     run: benchBoot,
   },
+  attacks: {
+    about: 'each known attack on HTTP/2 for some seconds, beside a client that behaves: its p99, and memory',
+    run: benchAttacks,
+  },
   history: {
     about:
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
@@ -27,6 +35,10 @@ const benches: Readonly<
   lookup: {
     about: 'ns of a lookup inside the sidecar, of a change applied and of a circuit breaker',
     run: benchLookup,
+  },
+  interop: {
+    about: 'no figures: every program here that speaks HTTP/2 or gRPC, against our own engine',
+    run: benchInterop,
   },
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
@@ -52,6 +64,14 @@ const benches: Readonly<
   watch: {
     about: 'a change to the last of 1,000 and 10,000 watchers, and what watchers and routes take of a replica',
     run: benchWatch,
+  },
+  wire: {
+    about: 'our own engine, and the sidecar on it, beside grpc-js, nginx and haproxy: as server and as proxy',
+    run: benchWire,
+  },
+  'wire-client': {
+    about: 'what a call over our own engine costs its caller beside grpc-js, and 1,000 idle connections a server',
+    run: benchWireClient,
   },
   writes: {
     about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',

@@ -20,9 +20,13 @@ export function pinned(core: 0 | 1, command: string, parameters: readonly string
   return canPin ? ['taskset', ['-c', String(core), command, ...parameters]] : [command, [...parameters]];
 }
 
-/** Starts a script that sends `{ address }` to its parent when it serves. */
-export async function spawnServer(script: string, variables: Readonly<Record<string, string>>): Promise<BenchServer> {
-  const [command, parameters] = pinned(0, process.execPath, [script]);
+/** Starts a script that sends `{ address }` to its parent when it serves, on the first core unless it is said otherwise. */
+export async function spawnServer(
+  script: string,
+  variables: Readonly<Record<string, string>>,
+  core: 0 | 1 = 0,
+): Promise<BenchServer> {
+  const [command, parameters] = pinned(core, process.execPath, [script]);
   const child = spawn(command, parameters, {
     env: { ...process.env, ...variables },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -45,7 +49,8 @@ export async function spawnServer(script: string, variables: Readonly<Record<str
   };
 }
 
-function cpuUsOf(pid: number): number {
+/** CPU time of all threads of a process so far, microseconds; NaN where the kernel does not tell. */
+export function cpuUsOf(pid: number): number {
   try {
     return readdirSync(`/proc/${pid}/task`).reduce(
       (total, task) =>

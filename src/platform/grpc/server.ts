@@ -16,7 +16,7 @@ export type GrpcServer = AsyncDisposable & {
 };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
-const messageBytesMax = 16 * 1024 * 1024;
+export const messageBytesMax = 16 * 1024 * 1024;
 
 const serverOptions: ServerOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
@@ -90,7 +90,7 @@ async function bindPrivately(server: Server, address: string): Promise<void> {
   }
 }
 
-async function openToGroup(path: string, groupId: number): Promise<void> {
+export async function openToGroup(path: string, groupId: number): Promise<void> {
   try {
     const { uid } = await lstat(path);
     await chown(path, uid, groupId);
@@ -101,7 +101,7 @@ async function openToGroup(path: string, groupId: number): Promise<void> {
   }
 }
 
-function listenProblem(message: string): string {
+export function listenProblem(message: string): string {
   if (message.includes('EADDRINUSE')) return 'it is in use; stop what listens there or choose another address';
   if (message.includes('EACCES')) return 'permission denied';
   if (message.includes('EADDRNOTAVAIL')) return 'this machine has no such address';
@@ -109,7 +109,7 @@ function listenProblem(message: string): string {
 }
 
 /** A socket file that a killed process left is removed; one that somebody answers on is not, and no other kind of file. */
-async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) {
     // Binding would call it a matter of permissions.

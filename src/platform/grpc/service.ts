@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import {
@@ -10,7 +9,7 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { correlationHeader } from './correlation.ts';
+import { correlationHeader, givenCorrelationId, newCorrelationId } from './correlation.ts';
 import { endAtOnce } from './end-at-once.ts';
 import type {
   BidiHandler,
@@ -23,9 +22,6 @@ import type {
   UnaryHandler,
 } from './handlers.ts';
 import { http2StreamOf, http2Writer, whenWritable } from './http2-writer.ts';
-
-/** Printable ASCII: what a log line and a header both take. */
-const correlationPattern = /^[\u0020-\u007E]{1,128}$/;
 
 /** A status to end a call with. */
 export type CallStatus = { readonly code: number; readonly details: string; readonly statusDetails: Uint8Array };
@@ -104,7 +100,7 @@ function unary(handler: UnaryHandler<unknown, unknown>, { method, options, insta
     let { request } = call;
     if (instant !== undefined) {
       const frame = instant.answer(request as Buffer);
-      if (frame !== undefined) return endAtOnce(call, frame, givenCorrelationId(call));
+      if (frame !== undefined) return endAtOnce(call, frame, correlationIdIn(call));
       request = instant.decode(request as Buffer);
     }
     const context = contextOf(call, options);
@@ -229,10 +225,9 @@ function contextOf<Request>(call: Call<Request>, { draining }: ServiceOptions): 
 }
 
 function correlationIdOf<Request>(call: Call<Request>): string {
-  return givenCorrelationId(call) ?? randomUUID();
+  return correlationIdIn(call) ?? newCorrelationId();
 }
 
-function givenCorrelationId<Request>(call: Call<Request>): string | undefined {
-  const given = call.metadata.get(correlationHeader)[0];
-  return typeof given === 'string' && correlationPattern.test(given) ? given : undefined;
+function correlationIdIn<Request>(call: Call<Request>): string | undefined {
+  return givenCorrelationId(call.metadata.get(correlationHeader)[0]?.toString());
 }

@@ -5,6 +5,7 @@ import { SettingError } from '../../../src/platform/environment.ts';
 const defaults = {
   address: '127.0.0.1:7401',
   socketPath: undefined,
+  front: 'grpc-js',
   source: 'grpc://127.0.0.1:7400',
   controlPlane: '127.0.0.1:7400',
   scope: { tenants: [], onDemand: true },
@@ -24,6 +25,7 @@ test('every setting has its effect', () => {
   const variables = {
     TM_SIDECAR_ADDRESS: '[::1]:9000',
     TM_SIDECAR_SOCKET: '/run/sidecar.sock',
+    TM_SIDECAR_WIRE: 'wire',
     TM_SIDECAR_SOURCE: 'grpc://control.example:7000',
     TM_SIDECAR_CONTROL_PLANE: 'other.example:7001',
     TM_SIDECAR_TENANTS: 'acme, globex,acme',
@@ -39,6 +41,7 @@ test('every setting has its effect', () => {
   expect(readSidecarConfig(variables)).toEqual({
     address: '[::1]:9000',
     socketPath: '/run/sidecar.sock',
+    front: 'wire',
     source: 'grpc://control.example:7000',
     controlPlane: 'other.example:7001',
     socketGroupId: 1_001,
@@ -82,6 +85,7 @@ describe('what cannot be used is refused in one line that names the variable', (
     ['TM_SIDECAR_ADDRESS', '127.0.0.1:70000'],
     ['TM_SIDECAR_ADDRESS', 'off'],
     ['TM_SIDECAR_SOCKET', `/run/${'x'.repeat(120)}.sock`],
+    ['TM_SIDECAR_WIRE', 'http2'],
     ['TM_SIDECAR_SOURCE', 'nats://user:password@127.0.0.1'],
     ['TM_SIDECAR_SOURCE', 'nats://127.0.0.1:4222/stream'],
     ['TM_SIDECAR_SOURCE', 'http://127.0.0.1:7400'],

@@ -1,0 +1,127 @@
+import { rm } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import type { Clock } from '../../src/platform/clock.ts';
+import {
+  createGrpcServer,
+  ListenError,
+  listenProblem,
+  openToGroup,
+  messageBytesMax,
+  removeStaleSocket,
+} from '../../src/platform/grpc/server.ts';
+import type { Schedule } from '../../src/platform/turns.ts';
+import { repeatedByServer } from '../wire/grpc/fields.ts';
+import { GrpcAcceptor } from '../wire/grpc/grpc-acceptor.ts';
+import type { Method } from '../wire/grpc/server-call.ts';
+import { wireLimits } from '../wire/limits.ts';
+import { passThrough } from '../wire/pass-through.ts';
+import { WireClient } from '../wire/wire-client.ts';
+import { WireServer } from '../wire/wire-server.ts';
+import type { Front, FrontOptions } from './front.ts';
+import { WheelClock } from './wheel-clock.ts';
+import { bindWireService } from './wire-service.ts';
+
+export type WireFrontOptions = FrontOptions & { readonly clock: Clock; readonly schedule: Schedule };
+
+const loopback = '127.0.0.1';
+const noRepeated = new Set<never>();
+
+/** The front over our own engine. What it does not serve itself it passes on to a grpc-js server of this process, over loopback. */
+export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOptions): Front {
+  const clock = new WheelClock(time);
+  const draining = new AbortController();
+  const methods = new Map<string, Method>();
+  const library = createGrpcServer({ drainMs: 0 });
+  // A real socket: a pair of streams in the process delivers while it is written to, which Node's http2 answers with an abort.
+  let insidePort = 0;
+  const listenInside = once(async () => {
+    insidePort = Number((await library.listen(`${loopback}:0`)).split(':').at(-1));
+  });
+  const inside = new WireClient({
+    clock,
+    schedule,
+    limits: { ...wireLimits, idleMsMax: Number.MAX_SAFE_INTEGER },
+    repeated: noRepeated,
+    connect: () => createConnection({ host: loopback, port: insidePort, noDelay: true }),
+  });
+  const { streamBacklogBytes: backlogBytes } = wireLimits;
+  const acceptor = new GrpcAcceptor({
+    methods,
+    clock,
+    messageBytesMax,
+    backlogBytes,
+    passOn: (stream, list, isLast) =>
+      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes }),
+  });
+  const server = new WireServer({ acceptor, clock, schedule, limits: wireLimits, repeated: repeatedByServer });
+  const sockets: string[] = [];
+  return {
+    library: library.server,
+    draining: draining.signal,
+    serve: (service, handlers, options) => {
+      const bound = bindWireService(service, handlers, {
+        ...options,
+        draining: draining.signal,
+        clock,
+      });
+      for (const [path, method] of bound) methods.set(path, method);
+    },
+    listen: async (address, socket) => {
+      await listenInside();
+      const listening = await listen(server, address, sockets);
+      if (socket?.groupId !== undefined && address.startsWith('unix:'))
+        await openToGroup(address.slice('unix:'.length), socket.groupId);
+      return listening;
+    },
+    [Symbol.asyncDispose]: async () => {
+      draining.abort();
+      const inTime = new AbortController();
+      const drained = server.drain().then(() => inTime.abort());
+      await Promise.race([drained, time.sleep(drainMs, inTime.signal)]);
+      server.close();
+      await drained;
+      inside[Symbol.dispose]();
+      await library[Symbol.asyncDispose]();
+      clock[Symbol.dispose]();
+      for (const path of sockets) await rm(path, { force: true });
+    },
+  };
+}
+
+/** What was begun before is waited for, not begun again. */
+function once(begin: () => Promise<void>): () => Promise<void> {
+  let begun: Promise<void> | undefined;
+  return () => (begun ??= begin());
+}
+
+async function listen(server: WireServer, address: string, sockets: string[]): Promise<string> {
+  if (address.startsWith('unix:')) {
+    const path = address.slice('unix:'.length);
+    await removeStaleSocket(path);
+    await bindPrivately(server, address, path);
+    sockets.push(path);
+    return address;
+  }
+  const at = address.lastIndexOf(':');
+  // The brackets of an IPv6 address are those of its text.
+  const host = address.slice(0, at).replace(/^\[|\]$/g, '');
+  const port = await bind(server, address, { host, port: Number(address.slice(at + 1)) });
+  return `${address.slice(0, at)}:${port}`;
+}
+
+/** Nobody else gets in for a moment: the socket comes into being with mode 0600, in the turn in which it is asked for. */
+function bindPrivately(server: WireServer, address: string, path: string): Promise<number> {
+  const before = process.umask(0o177);
+  try {
+    return bind(server, address, { path });
+  } finally {
+    process.umask(before);
+  }
+}
+
+function bind(server: WireServer, address: string, to: Parameters<WireServer['listen']>[0]): Promise<number> {
+  return server.listen(to).catch((error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ListenError(`cannot listen on ${address}: ${listenProblem(message)}`, { cause: error });
+  });
+}

@@ -1,0 +1,129 @@
+import type { Duplex } from 'node:stream';
+import type { AlarmClock } from '../alarm.ts';
+import { HeaderField } from '../hpack/header-field.ts';
+import type { WireLimits } from '../limits.ts';
+import type { Schedule } from '../turn.ts';
+import { WireClient } from '../wire-client.ts';
+import { ClientCall, type CallResult, type ResponseListener } from './client-call.ts';
+import { grpcRequestFields, repeatedByClient, requestFields } from './fields.ts';
+import { type CallStatus, statusCodes } from './status-code.ts';
+import { timeoutFrom } from './timeout.ts';
+
+export type GrpcClientOptions = {
+  /** What the server is called: `host:port`. */
+  readonly authority: string;
+  readonly isSecure: boolean;
+  readonly clock: AlarmClock;
+  readonly schedule: Schedule;
+  readonly limits: WireLimits;
+  readonly messageBytesMax: number;
+  /** Makes a socket to the server, connected or about to be. */
+  readonly connect: () => Duplex;
+};
+
+export type CallSettings = {
+  /** For ever, if it is not given. */
+  readonly timeoutMs?: number;
+  /** Metadata, in small letters; values of names that end in `-bin` are base64. */
+  readonly fields?: readonly HeaderField[];
+  readonly signal?: AbortSignal;
+};
+
+/** A call that did not end well. */
+export class CallError extends Error {
+  readonly status: CallStatus;
+  readonly result: CallResult;
+
+  constructor(result: CallResult) {
+    super(`${result.status.code}: ${result.status.message}`);
+    this.status = result.status;
+    this.result = result;
+  }
+}
+
+/** Methods whose paths are kept, and are an index of the table: 1,000 take 100 KB. */
+const pathsMax = 1_000;
+
+/** A light client of one server: calls of any method, as bytes. */
+export class GrpcClient implements Disposable {
+  readonly #options: GrpcClientOptions;
+  readonly #client: WireClient;
+  readonly #first: readonly HeaderField[];
+  readonly #paths = new Map<string, HeaderField>();
+  readonly #repeated: Set<HeaderField>;
+
+  constructor(options: GrpcClientOptions) {
+    this.#options = options;
+    const authority = new HeaderField(':authority', options.authority);
+    this.#first = [...requestFields(options.isSecure), authority];
+    this.#repeated = new Set([...repeatedByClient, authority]);
+    const { clock, schedule, limits, connect } = options;
+    this.#client = new WireClient({ clock, schedule, limits, connect, repeated: this.#repeated });
+  }
+
+  /** Begins a call; its listener hears of everything, also when it cannot begin. */
+  start(path: string, listener: ResponseListener, { timeoutMs, fields = [] }: CallSettings = {}): ClientCall {
+    const { clock, messageBytesMax, limits } = this.#options;
+    const call = new ClientCall(listener, {
+      clock,
+      messageBytesMax,
+      timeoutMs,
+      backlogBytes: limits.streamBacklogBytes,
+    });
+    const connection = this.#client.connection();
+    if (connection === undefined) {
+      call.refuse('there are as many calls under way as there may be');
+      return call;
+    }
+    const timeout = timeoutMs === undefined ? [] : [new HeaderField('grpc-timeout', timeoutFrom(timeoutMs))];
+    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields, ...timeout, ...fields];
+    call.begin(connection.open(all, false, call));
+    return call;
+  }
+
+  /** One message there, one back; rejects with a {@link CallError}. */
+  unary(path: string, message: Uint8Array, settings: CallSettings = {}): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      let answer: Buffer | undefined;
+      const { signal } = settings;
+      const cancel = (): void => call.cancel();
+      const call = this.start(
+        path,
+        {
+          message: (bytes, isShared) => {
+            answer = isShared ? Buffer.from(bytes) : bytes;
+          },
+          ended: (result) => {
+            signal?.removeEventListener('abort', cancel);
+            if (result.status.code !== statusCodes.OK) reject(new CallError(result));
+            else if (answer === undefined) reject(new CallError({ ...result, status: noAnswer }));
+            else resolve(answer);
+          },
+          drained: () => {},
+        },
+        settings,
+      );
+      if (signal?.aborted === true) return cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+      call.send(message, true);
+    });
+  }
+
+  #pathField(path: string): HeaderField {
+    let field = this.#paths.get(path);
+    if (field === undefined) {
+      field = new HeaderField(':path', path);
+      if (this.#paths.size < pathsMax) {
+        this.#paths.set(path, field);
+        this.#repeated.add(field);
+      }
+    }
+    return field;
+  }
+
+  [Symbol.dispose](): void {
+    this.#client[Symbol.dispose]();
+  }
+}
+
+const noAnswer: CallStatus = { code: statusCodes.UNIMPLEMENTED, message: 'the server answered without a message' };

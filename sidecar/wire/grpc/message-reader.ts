@@ -1,0 +1,92 @@
+import { readUint32 } from '../frame.ts';
+
+/** Flag and length before each message. */
+export const prefixBytes = 5;
+
+/** Takes the messages of a stream. */
+export interface MessageReceiver {
+  /** How long a message is going to be, before it is held: false refuses it, and nothing more is read. */
+  announce(bytes: number, isCompressed: boolean): boolean;
+  /** A message. `isShared`: it stands in a buffer that is used again, so what is kept must be copied. */
+  message(bytes: Buffer, isShared: boolean): void;
+}
+
+const noBytes: Buffer = Buffer.alloc(0);
+/** Grown by doubling from here: a length that was only promised takes no memory. */
+const firstBytes = 16 * 1024;
+
+/** Cuts the body of a gRPC stream into messages, in place where a message lies in one piece of it. */
+export class MessageReader {
+  readonly #receiver: MessageReceiver;
+  readonly #prefix = Buffer.allocUnsafeSlow(prefixBytes);
+  #prefixBytes = 0;
+  #partial = noBytes;
+  #partialBytes = 0;
+  /** Of the message whose prefix has been read; undefined: of none. */
+  #messageBytes: number | undefined;
+  #isRefused = false;
+
+  constructor(receiver: MessageReceiver) {
+    this.#receiver = receiver;
+  }
+
+  /** Whether a message has begun and not ended. */
+  get isInside(): boolean {
+    return this.#prefixBytes > 0;
+  }
+
+  read(buffer: Buffer, start: number, end: number): void {
+    let at = start;
+    while (!this.#isRefused && (at < end || this.#messageBytes === 0)) {
+      if (this.#messageBytes === undefined) at = this.#readPrefix(buffer, at, end);
+      if (this.#messageBytes !== undefined) at = this.#readMessage(buffer, at, end);
+    }
+  }
+
+  #readPrefix(buffer: Buffer, from: number, end: number): number {
+    const copied = buffer.copy(
+      this.#prefix,
+      this.#prefixBytes,
+      from,
+      Math.min(end, from + prefixBytes - this.#prefixBytes),
+    );
+    this.#prefixBytes += copied;
+    if (this.#prefixBytes < prefixBytes) return from + copied;
+    const bytes = readUint32(this.#prefix, 1);
+    if (this.#receiver.announce(bytes, this.#prefix[0] !== 0)) this.#messageBytes = bytes;
+    else this.#isRefused = true;
+    return from + copied;
+  }
+
+  #readMessage(buffer: Buffer, from: number, end: number): number {
+    const missing = (this.#messageBytes ?? 0) - this.#partialBytes;
+    const isWhole = end - from >= missing;
+    if (isWhole && this.#partialBytes === 0) {
+      this.#finish(buffer.subarray(from, from + missing), true);
+      return from + missing;
+    }
+    const to = isWhole ? from + missing : end;
+    this.#keep(buffer, from, to);
+    if (isWhole) this.#finish(this.#partial.subarray(0, this.#partialBytes), false);
+    return to;
+  }
+
+  #keep(buffer: Buffer, from: number, to: number): void {
+    const bytes = this.#partialBytes + to - from;
+    if (bytes > this.#partial.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(this.#messageBytes ?? 0, Math.max(firstBytes, bytes * 2)));
+      this.#partial.copy(larger, 0, 0, this.#partialBytes);
+      this.#partial = larger;
+    }
+    buffer.copy(this.#partial, this.#partialBytes, from, to);
+    this.#partialBytes = bytes;
+  }
+
+  #finish(message: Buffer, isShared: boolean): void {
+    this.#partial = noBytes;
+    this.#partialBytes = 0;
+    this.#prefixBytes = 0;
+    this.#messageBytes = undefined;
+    this.#receiver.message(message, isShared);
+  }
+}

@@ -1,0 +1,86 @@
+import type { HeaderField } from './header-field.ts';
+
+/**
+ * The dynamic table of one direction of a connection: RFC 7541 §2.3.2 and §4. A ring, the newest entry first; it never holds
+ * more than `bytesMax / 32` entries, because each counts as 32 bytes at least.
+ */
+export class DynamicTable {
+  #ring: (HeaderField | undefined)[] = [];
+  /** Fields ever added. The newest has this number; index 1 of the table is it. */
+  #added = 0;
+  #count = 0;
+  #bytes = 0;
+  #bytesMax: number;
+  #version = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get bytesMax(): number {
+    return this.#bytesMax;
+  }
+
+  /** How many fields were ever added: the number of the newest. */
+  get added(): number {
+    return this.#added;
+  }
+
+  /** Another one whenever an index may have come to mean something else. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The field at an index from 1; undefined: there is none. */
+  at(index: number): HeaderField | undefined {
+    if (index < 1 || index > this.#count) return undefined;
+    return this.#ring[(this.#added - index) % this.#ring.length];
+  }
+
+  /** Whether the field that was added with this number is still there. */
+  holds(number: number): boolean {
+    return number > this.#added - this.#count;
+  }
+
+  add(field: HeaderField): void {
+    this.#version++;
+    // §4.4: a field larger than the table empties it, and is not added.
+    this.#evictTo(this.#bytesMax - field.bytes);
+    if (field.bytes > this.#bytesMax) return;
+    if (this.#count === this.#ring.length) this.#grow();
+    this.#ring[this.#added % this.#ring.length] = field;
+    this.#added++;
+    this.#count++;
+    this.#bytes += field.bytes;
+  }
+
+  resize(bytesMax: number): void {
+    this.#version++;
+    this.#bytesMax = bytesMax;
+    this.#evictTo(bytesMax);
+  }
+
+  #evictTo(bytes: number): void {
+    while (this.#count > 0 && this.#bytes > bytes) {
+      const oldest = (this.#added - this.#count) % this.#ring.length;
+      this.#bytes -= this.#ring[oldest]?.bytes ?? 0;
+      this.#ring[oldest] = undefined;
+      this.#count--;
+    }
+  }
+
+  #grow(): void {
+    const ring: (HeaderField | undefined)[] = Array.from({ length: Math.max(8, this.#ring.length * 2) });
+    for (let number = this.#added - this.#count; number < this.#added; number++)
+      ring[number % ring.length] = this.#ring[number % this.#ring.length];
+    this.#ring = ring;
+  }
+}

@@ -1,0 +1,101 @@
+import { DynamicTable } from './dynamic-table.ts';
+import type { HeaderField } from './header-field.ts';
+import { huffmanBytes, huffmanEncode } from './huffman-encode.ts';
+import { writeInteger } from './integer.ts';
+import { staticFields, staticNames, staticTable } from './static-table.ts';
+
+/** Said once, then an index: for fields that come again with every call. Its object is what is recognised, not its text. */
+export type Repeated = ReadonlySet<HeaderField>;
+
+const indexed = { flags: 0x80, mask: 0x7f } as const;
+const added = { flags: 0x40, mask: 0x3f } as const;
+const notAdded = { flags: 0x00, mask: 0x0f } as const;
+const sizeUpdate = { flags: 0x20, mask: 0x1f } as const;
+const plainString = { flags: 0x00, mask: 0x7f } as const;
+const huffmanString = { flags: 0x80, mask: 0x7f } as const;
+
+/** A field's octets besides its name and value: three integers of five bytes at most. */
+const fieldBytesOverhead = 15;
+/** All encoders write into it: nothing of it outlives a call. */
+let scratch = Buffer.allocUnsafeSlow(16 * 1024);
+
+/**
+ * Encodes the header blocks of one direction of a connection: RFC 7541 §6. Only fields that were named as repeated go into
+ * the table: what differs from call to call would drive the others out, and secrets must not be there (§7.1).
+ */
+export class HeaderEncoder {
+  readonly #table: DynamicTable;
+  readonly #tableBytesMax: number;
+  readonly #repeated: Repeated;
+  /** Of a repeated field the number under which the dynamic table got it, or its index in the static one, negative. */
+  readonly #places = new Map<HeaderField, number>();
+  /** Sizes that the next block must announce: §4.2 wants the smallest in between, too. */
+  #announcements: readonly number[] = [];
+
+  constructor({ tableBytesMax, repeated }: { tableBytesMax: number; repeated: Repeated }) {
+    this.#table = new DynamicTable(tableBytesMax);
+    this.#tableBytesMax = tableBytesMax;
+    this.#repeated = repeated;
+    for (const field of repeated) {
+      const index = staticFields.get(`${field.name}\0${field.value}`);
+      if (index !== undefined) this.#places.set(field, -index);
+    }
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE; more than we want to hold is not used. */
+  allowTable(bytes: number): void {
+    const size = Math.min(bytes, this.#tableBytesMax);
+    if (size === this.#table.bytesMax && this.#announcements.length === 0) return;
+    this.#table.resize(size);
+    const smallest = Math.min(size, ...this.#announcements);
+    this.#announcements = smallest < size ? [smallest, size] : [size];
+  }
+
+  /** The block of some fields; valid until the next call of any encoder. */
+  encode(fields: readonly HeaderField[]): Buffer {
+    let at = 0;
+    reserve(at, 2 * fieldBytesOverhead);
+    for (const size of this.#announcements) at = writeInteger(scratch, at, size, sizeUpdate);
+    if (this.#announcements.length > 0) this.#announcements = [];
+    for (const field of fields) {
+      reserve(at, field.bytes + fieldBytesOverhead);
+      at = this.#encodeField(field, at);
+    }
+    return scratch.subarray(0, at);
+  }
+
+  #encodeField(field: HeaderField, at: number): number {
+    const place = this.#places.get(field);
+    if (place !== undefined && place < 0) return writeInteger(scratch, at, -place, indexed);
+    if (place !== undefined && this.#table.holds(place))
+      return writeInteger(scratch, at, staticTable.length + this.#table.added - place + 1, indexed);
+    if (this.#repeated.has(field) && field.bytes <= this.#table.bytesMax) {
+      this.#table.add(field);
+      this.#places.set(field, this.#table.added);
+      return literal(field, at, true);
+    }
+    return literal(field, at, false);
+  }
+}
+
+function literal({ name, value }: HeaderField, at: number, isAdded: boolean): number {
+  const nameIndex = staticNames.get(name) ?? 0;
+  let end = writeInteger(scratch, at, nameIndex, isAdded ? added : notAdded);
+  if (nameIndex === 0) end = writeString(name, end, isAdded);
+  return writeString(value, end, isAdded);
+}
+
+/** Huffman's code is worth its time for what is said once in the life of a connection only. */
+function writeString(text: string, at: number, isAdded: boolean): number {
+  const huffman = isAdded ? huffmanBytes(text) : text.length;
+  if (huffman < text.length) return huffmanEncode(text, scratch, writeInteger(scratch, at, huffman, huffmanString));
+  const start = writeInteger(scratch, at, text.length, plainString);
+  return start + scratch.write(text, start, 'latin1');
+}
+
+function reserve(at: number, bytes: number): void {
+  if (at + bytes <= scratch.length) return;
+  const larger = Buffer.allocUnsafeSlow((at + bytes) * 2);
+  scratch.copy(larger, 0, 0, at);
+  scratch = larger;
+}

@@ -1,0 +1,289 @@
+import type { ByteBudget } from './byte-budget.ts';
+import { ClosedStreams } from './closed-streams.ts';
+import { ConnectionError, type ErrorName } from './error-code.ts';
+import type { HeaderEncoder } from './hpack/header-encoder.ts';
+import type { HeaderField } from './hpack/header-field.ts';
+import { sentFrameBytesMax, type WireLimits } from './limits.ts';
+import type { Output } from './output.ts';
+import type { ReceiveWindow } from './receive-window.ts';
+import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
+import { mayReceive, type StreamEvent } from './stream-state.ts';
+import { type DataPiece, Stream, type StreamCarrier } from './stream.ts';
+
+export type StreamTableOptions = {
+  readonly limits: WireLimits;
+  readonly output: Output;
+  readonly encoder: HeaderEncoder;
+  /** What the peer has set: read anew each time. */
+  readonly peer: Settings;
+  /** A server's streams are those of its peer; a client's are its own. Nobody pushes. */
+  readonly isServer: boolean;
+  readonly receiveWindow: ReceiveWindow;
+  /** Shared with other connections. */
+  readonly budget: ByteBudget;
+  /** Something was to be held that does not fit. */
+  readonly onOverflow: () => void;
+  readonly onEmpty: () => void;
+  readonly onMoved: () => void;
+};
+
+/** The streams of one connection: ids (RFC 9113 §5.1.1), windows (§5.2), and how they share what may be sent. */
+export class StreamTable implements StreamCarrier {
+  readonly #options: StreamTableOptions;
+  readonly #streams = new Map<number, Stream>();
+  readonly #closed: ClosedStreams;
+  /** Streams with something to send that wait for the connection: in the order in which they take turns. */
+  readonly #waiting = new Set<Stream>();
+  #sendWindow = windowBytesDefault;
+  #queuedBytes = 0;
+  #lastId = 0;
+  #lastSaid: number | undefined;
+  #frameBytesMax: number;
+
+  constructor(options: StreamTableOptions) {
+    this.#options = options;
+    this.#closed = new ClosedStreams(options.limits.closedStreamsKept);
+    this.#frameBytesMax = sentFrameBytesMax;
+  }
+
+  get count(): number {
+    return this.#streams.size;
+  }
+
+  /** Whether a new stream is one too many: there are as many as there may be, or those that there are wait for the peer. */
+  get isFull(): boolean {
+    const { streamsMax, heldBytesMax } = this.#options.limits;
+    return this.#streams.size > streamsMax || (this.#queuedBytes > heldBytesMax / 2 && this.sendable <= 0);
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get lastFromPeer(): number {
+    return this.#options.isServer ? this.#lastId : 0;
+  }
+
+  get isLastSaid(): boolean {
+    return this.#lastSaid !== undefined;
+  }
+
+  /** Fixes the last stream that will be processed; answers it. */
+  sayLast(): number {
+    return (this.#lastSaid ??= this.lastFromPeer);
+  }
+
+  isPastLast(id: number): boolean {
+    return this.#lastSaid !== undefined && id > this.#lastSaid;
+  }
+
+  find(id: number): Stream | undefined {
+    return this.#streams.get(id);
+  }
+
+  mayReceive(stream: Stream): boolean {
+    return mayReceive(stream.state);
+  }
+
+  isNewFromPeer(id: number): boolean {
+    return id % 2 === 1 && id > this.#lastId;
+  }
+
+  /** A stream that the peer has opened. */
+  accept(id: number): Stream {
+    this.#lastId = id;
+    return this.#add(id);
+  }
+
+  /** A stream of our own. */
+  open(): Stream {
+    this.#lastId = this.#lastId === 0 ? 1 : this.#lastId + 2;
+    return this.#add(this.#lastId);
+  }
+
+  #add(id: number): Stream {
+    const { peer, limits, isServer } = this.#options;
+    const stream = new Stream(id, this, {
+      sendWindow: peer.streamWindowBytes,
+      receiveWindow: Math.max(limits.streamWindowBytes, windowBytesDefault),
+      endsBothWays: isServer,
+    });
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  /** Fails on a frame that only a stream which was opened can have. */
+  assertOpened(id: number, what: string): void {
+    if (id === 0) throw new ConnectionError('PROTOCOL_ERROR', `${what} on stream 0`);
+    if (id % 2 === 0 || id > this.#lastId) {
+      if (!this.isPastLast(id) || id % 2 === 0)
+        throw new ConnectionError('PROTOCOL_ERROR', `${what} on an idle stream`);
+    }
+  }
+
+  /** Header blocks that open nothing and belong to no stream. */
+  refuseHeaders(id: number): void {
+    if (id % 2 === 0) throw new ConnectionError('PROTOCOL_ERROR', 'a stream of the wrong side');
+    if (id > this.#lastId) throw new ConnectionError('PROTOCOL_ERROR', 'HEADERS on an idle stream');
+    switch (this.#closed.find(id)) {
+      case 'our_reset':
+        return;
+      case 'end':
+      case 'their_reset':
+        throw new ConnectionError('STREAM_CLOSED', 'HEADERS on a stream that has ended');
+      case 'unknown':
+        throw new ConnectionError('PROTOCOL_ERROR', 'a stream below the last one');
+    }
+  }
+
+  /** The stream that takes some data; undefined: it goes nowhere, and the connection's window has it back. */
+  receiverOf(id: number, bytes: number): Stream | undefined {
+    const stream = this.#streams.get(id);
+    if (stream !== undefined && mayReceive(stream.state)) return stream;
+    this.assertOpened(id, 'DATA');
+    this.#giveBackToConnection(bytes);
+    if (stream !== undefined) stream.reset('STREAM_CLOSED');
+    else if (this.#closed.find(id) !== 'our_reset' && !this.isPastLast(id))
+      this.#options.output.resetStream(id, 'STREAM_CLOSED');
+    return undefined;
+  }
+
+  /** Holds a body against its content-length (§8.1.1); false: they differ. */
+  countBody(stream: Stream, bytes: number, isLast: boolean): boolean {
+    if (stream.bodyBytesLeft === undefined) return true;
+    stream.bodyBytesLeft -= bytes;
+    return stream.bodyBytesLeft >= 0 && (!isLast || stream.bodyBytesLeft === 0);
+  }
+
+  /** WINDOW_UPDATE (§6.9); answers the error that the stream was reset with, if it was. */
+  growWindow(id: number, increment: number): ErrorName | undefined {
+    if (id === 0) {
+      if (increment === 0) throw new ConnectionError('PROTOCOL_ERROR', 'WINDOW_UPDATE of 0');
+      this.#sendWindow += increment;
+      if (this.#sendWindow > windowBytesMax)
+        throw new ConnectionError('FLOW_CONTROL_ERROR', 'the window of the connection grows too large');
+      this.pump();
+      return undefined;
+    }
+    this.assertOpened(id, 'WINDOW_UPDATE');
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return undefined;
+    stream.sendWindow += increment;
+    const error =
+      increment === 0 ? 'PROTOCOL_ERROR' : stream.sendWindow > windowBytesMax ? 'FLOW_CONTROL_ERROR' : undefined;
+    if (error !== undefined) stream.reset(error);
+    else stream.pump(Number.POSITIVE_INFINITY);
+    return error;
+  }
+
+  /** The peer has set something: §6.9.2 changes the windows of all streams by a difference. */
+  settingsChanged(windowDifference: number): void {
+    const { peer, encoder, output } = this.#options;
+    encoder.allowTable(peer.headerTableBytes);
+    this.#frameBytesMax = Math.min(peer.frameBytesMax, sentFrameBytesMax);
+    output.frameBytesMax = this.#frameBytesMax;
+    if (windowDifference === 0) return;
+    for (const stream of this.#streams.values()) {
+      stream.sendWindow += windowDifference;
+      if (stream.sendWindow > windowBytesMax)
+        throw new ConnectionError('FLOW_CONTROL_ERROR', 'the window of a stream grows too large');
+      if (windowDifference > 0) stream.pump(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Our streams that the peer says it has not looked at. */
+  dropOwnAfter(id: number): void {
+    if (this.#options.isServer) return;
+    for (const stream of this.#streams.values()) if (stream.id > id) stream.close('reset', 'REFUSED_STREAM');
+  }
+
+  closeAll(error: ErrorName): void {
+    for (const stream of this.#streams.values()) stream.close('reset', error);
+  }
+
+  /** Resets the streams whose peer has not opened a window for what waits. */
+  resetStalled(error: ErrorName): void {
+    for (const stream of this.#streams.values()) if (stream.queuedBytes > 0) stream.reset(error);
+  }
+
+  /** Lets those that wait send in turns, one frame each, until the window or the socket is full. */
+  pump(): void {
+    for (const stream of this.#waiting) {
+      if (this.sendable <= 0) return;
+      this.#waiting.delete(stream);
+      // It comes back to the end of the set, which this loop reaches, if it has more.
+      stream.pump(this.#frameBytesMax);
+    }
+  }
+
+  get sendable(): number {
+    return Math.min(this.#sendWindow, this.#options.limits.backlogBytesMax - this.#options.output.backlogBytes);
+  }
+
+  writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void {
+    this.#options.output.headers(stream.id, this.#options.encoder.encode(fields), isLast);
+  }
+
+  writeData(stream: Stream, { prefix, bytes, start, end }: DataPiece, isLast: boolean): void {
+    const { output } = this.#options;
+    let lead = prefix;
+    let from = start;
+    do {
+      const leadBytes = lead?.length ?? 0;
+      const to = Math.min(end, from + this.#frameBytesMax - leadBytes);
+      const payload = leadBytes + to - from;
+      const at = output.data(stream.id, payload, isLast && to === end);
+      if (lead !== undefined) output.buffer.set(lead, at);
+      output.buffer.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at + leadBytes);
+      this.#sendWindow -= payload;
+      stream.sendWindow -= payload;
+      lead = undefined;
+      from = to;
+    } while (from < end);
+    this.#options.onMoved();
+  }
+
+  writeReset(stream: Stream, error: ErrorName): void {
+    this.#options.output.resetStream(stream.id, error);
+    this.#closed.add(stream.id, 'our_reset');
+  }
+
+  awaitWindow(stream: Stream): void {
+    if (stream.sendWindow > 0) this.#waiting.add(stream);
+  }
+
+  reserve(bytes: number): boolean {
+    const { limits, budget, onOverflow } = this.#options;
+    const fits = this.#queuedBytes + bytes <= limits.heldBytesMax && budget.take(bytes);
+    if (fits) this.#queuedBytes += bytes;
+    else onOverflow();
+    return fits;
+  }
+
+  unreserve(bytes: number): void {
+    this.#queuedBytes -= bytes;
+    this.#options.budget.give(bytes);
+  }
+
+  giveBack(stream: Stream, bytes: number): void {
+    this.#giveBackToConnection(bytes);
+    if (!mayReceive(stream.state)) return;
+    const increment = stream.receiveWindow.giveBack(bytes);
+    if (increment > 0) this.#options.output.windowUpdate(stream.id, increment);
+  }
+
+  #giveBackToConnection(bytes: number): void {
+    const increment = this.#options.receiveWindow.giveBack(bytes);
+    if (increment > 0) this.#options.output.windowUpdate(0, increment);
+  }
+
+  closed(stream: Stream, event: StreamEvent): void {
+    this.#streams.delete(stream.id);
+    this.#waiting.delete(stream);
+    if (event !== 'reset') this.#closed.add(stream.id, 'end');
+    else if (this.#closed.find(stream.id) === 'unknown') this.#closed.add(stream.id, 'their_reset');
+    if (stream.heldBytes > 0) this.#giveBackToConnection(stream.heldBytes);
+    stream.heldBytes = 0;
+    if (this.#streams.size === 0) this.#options.onEmpty();
+  }
+}

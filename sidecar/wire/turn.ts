@@ -1,0 +1,26 @@
+/** Calls back once the event loop has looked at its sockets: `setImmediate`, or a test's own. */
+export type Schedule = (run: () => void) => void;
+
+/** Something that has collected output in this turn of the event loop. */
+export type Flushable = { flush(): void };
+
+/** Flushes everything that asked for it at the end of the turn: one write for each connection, however many frames. */
+export class Turn {
+  readonly #schedule: Schedule;
+  #waiting: Flushable[] = [];
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+  }
+
+  add(flushable: Flushable): void {
+    this.#waiting.push(flushable);
+    if (this.#waiting.length === 1) this.#schedule(() => this.#end());
+  }
+
+  #end(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const each of waiting) each.flush();
+  }
+}

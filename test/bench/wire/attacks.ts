@@ -1,0 +1,80 @@
+import { clientPreface, frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
+import { frame, plainBlock, settingsPayload, uint32 } from '../../support/sidecar-wire/frames.ts';
+
+const { DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION } = frameTypes;
+const { END_HEADERS, END_STREAM } = frameFlags;
+
+/** One way to attack a server: what is sent first on a connection, and what is sent over and over after that. */
+export type Attack = {
+  readonly name: string;
+  readonly settings?: readonly (readonly [identifier: number, value: number])[];
+  readonly first?: Buffer;
+  /** Undefined: nothing more, the connection is only held. */
+  readonly again?: (index: number) => Buffer;
+  /** Whether it reads what comes. */
+  readonly reads: boolean;
+};
+
+const request = (method: string): Buffer =>
+  plainBlock([
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', `/test.Echo/${method}`],
+    ['content-type', 'application/grpc'],
+  ]);
+const unary = request('Unary');
+const never = request('Never');
+const message = Buffer.concat([Buffer.from([0]), uint32(10_000), Buffer.alloc(10_000, 0x61)]);
+const idOf = (index: number): number => (index * 2 + 1) % 0x7fffffff;
+const table = Buffer.concat([Buffer.from([0x40, 1, 0x78, 0x7f, 0xa1, 0x1e]), Buffer.alloc(4_000, 0x61)]);
+
+export const attacks: readonly Attack[] = [
+  {
+    name: 'rapid reset (CVE-2023-44487)',
+    again: (index) =>
+      Buffer.concat([frame(HEADERS, END_HEADERS, idOf(index), never), frame(RST_STREAM, 0, idOf(index), uint32(8))]),
+    reads: true,
+  },
+  {
+    name: 'CONTINUATION flood',
+    first: frame(HEADERS, 0, 1, unary),
+    again: () => frame(CONTINUATION, 0, 1, Buffer.alloc(1_000, 0x82)),
+    reads: true,
+  },
+  {
+    name: 'HPACK bomb',
+    again: (index) =>
+      frame(HEADERS, END_HEADERS | END_STREAM, idOf(index), Buffer.concat([unary, table, Buffer.alloc(10_000, 0xbe)])),
+    reads: true,
+  },
+  { name: 'SETTINGS flood', again: () => frame(SETTINGS, 0, 0, settingsPayload([3, 100])), reads: true },
+  { name: 'PING flood', again: () => frame(PING, 0, 0, '12345678'), reads: false },
+  { name: 'empty frames', first: frame(HEADERS, END_HEADERS, 1, never), again: () => frame(DATA, 0, 1), reads: true },
+  {
+    name: 'zero window',
+    settings: [[4, 0]],
+    again: (index) =>
+      Buffer.concat([frame(HEADERS, END_HEADERS, idOf(index), unary), frame(DATA, END_STREAM, idOf(index), message)]),
+    reads: true,
+  },
+  {
+    name: 'slow reader',
+    settings: [[4, 0x7fffffff]],
+    first: frame(WINDOW_UPDATE, 0, 0, uint32(0x7fff0000)),
+    again: (index) =>
+      Buffer.concat([frame(HEADERS, END_HEADERS, idOf(index), unary), frame(DATA, END_STREAM, idOf(index), message)]),
+    reads: false,
+  },
+  {
+    name: 'header lists above the limit',
+    again: (index) =>
+      Buffer.concat([
+        frame(HEADERS, END_STREAM, idOf(index), unary),
+        frame(CONTINUATION, 0, idOf(index), plainBlock([['x-long', 'x'.repeat(16_000)]])),
+        frame(CONTINUATION, END_HEADERS, idOf(index), plainBlock([['x-long', 'x'.repeat(1_000)]])),
+      ]),
+    reads: true,
+  },
+  { name: 'streams without end', again: (index) => frame(HEADERS, END_HEADERS, idOf(index), never), reads: true },
+  { name: 'half a preface', first: clientPreface.subarray(0, 10), reads: true },
+];

@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
+import { clientPreface, frameTypes } from '../../../sidecar/wire/frame.ts';
+import { frame } from '../../support/sidecar-wire/frames.ts';
+import type { BenchOptions } from '../bench-options.ts';
+import { median, printTable } from '../report.ts';
+import { spawnServer, type BenchServer } from '../spawn-server.ts';
+
+/** What a call costs its caller, and what connections that do nothing cost a server. */
+export async function benchWireClient({ rounds, seconds }: BenchOptions): Promise<void> {
+  await using engine = await spawnServer('test/bench/wire/engine-server.ts', {});
+  const rows: (string | number)[][] = [];
+  for (const depth of [1, 64]) {
+    const figures = new Map<string, { calls: number; cpuUs: number }[]>([
+      ['grpc-js', []],
+      ['wire', []],
+    ]);
+    for (let round = 0; round < rounds; round++) {
+      for (const [name, runs] of figures) {
+        const variables = { BENCH_ADDRESS: engine.address, BENCH_CLIENT: name, BENCH_DEPTH: String(depth) };
+        await using client = await spawnServer('test/bench/wire/client-process.ts', variables, 1);
+        runs.push((await client.ask(String(seconds))) as { calls: number; cpuUs: number });
+      }
+    }
+    for (const [name, runs] of figures)
+      rows.push([
+        `${depth} at a time`,
+        name,
+        median(runs.map(({ calls }) => calls / seconds)),
+        median(runs.map(({ cpuUs }) => cpuUs)),
+      ]);
+  }
+  printTable(['load', 'client', 'calls/s', 'client CPU us/call'], rows);
+  await idleConnections();
+}
+
+async function idleConnections(): Promise<void> {
+  const count = 1_000;
+  const rows: (string | number)[][] = [];
+  for (const [name, script] of [
+    ['grpc-js', 'test/bench/resolve/echo-server.ts'],
+    ['wire', 'test/bench/wire/engine-server.ts'],
+  ] as const) {
+    await using server = await spawnServer(script, {});
+    await open(server, 20);
+    const before = residentKib(server.pid);
+    await open(server, count);
+    rows.push(['idle connections', name, count, (residentKib(server.pid) - before) / count]);
+  }
+  printTable(['load', 'server', 'connections', 'RSS KiB each'], rows);
+}
+
+/** Connections that have said hello and been answered. */
+async function open({ address }: BenchServer, count: number): Promise<void> {
+  const [host = '', port = ''] = address.split(':');
+  for (let index = 0; index < count; index++) {
+    const socket: Socket = createConnection({ host, port: Number(port) });
+    socket.write(Buffer.concat([clientPreface, frame(frameTypes.SETTINGS, 0, 0), frame(frameTypes.SETTINGS, 1, 0)]));
+    await once(socket, 'data');
+  }
+}
+
+function residentKib(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)?.[1] ?? Number.NaN);
+}

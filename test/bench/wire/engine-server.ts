@@ -1,0 +1,41 @@
+import { createConnection } from 'node:net';
+import { WheelClock } from '../../../sidecar/front/wheel-clock.ts';
+import { repeatedByServer } from '../../../sidecar/wire/grpc/fields.ts';
+import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
+import type { Method } from '../../../sidecar/wire/grpc/server-call.ts';
+import { wireLimits } from '../../../sidecar/wire/limits.ts';
+import { passThrough } from '../../../sidecar/wire/pass-through.ts';
+import { WireClient } from '../../../sidecar/wire/wire-client.ts';
+import { WireServer } from '../../../sidecar/wire/wire-server.ts';
+import { systemClock } from '../../../src/platform/clock.ts';
+import { afterSockets as schedule } from '../../../src/platform/turns.ts';
+import { constantAnswer } from './constant-answer.ts';
+
+// The engine by itself: BENCH_UPSTREAM not set, it answers a constant; set, it passes everything on to that address.
+const clock = new WheelClock(systemClock);
+const upstream = process.env['BENCH_UPSTREAM'];
+const backlogBytes = wireLimits.streamBacklogBytes;
+const resolve: Method = { requests: 'one', handle: (_request, call) => call.answer(constantAnswer) };
+const methods = new Map(upstream === undefined ? [['/trafficmanager.v1.ResolverService/Resolve', resolve]] : []);
+const client = new WireClient({
+  clock,
+  schedule,
+  limits: wireLimits,
+  repeated: new Set(),
+  connect: () => {
+    const [host = '', port = ''] = (upstream ?? '').split(':');
+    return createConnection({ host, port: Number(port), noDelay: true });
+  },
+});
+const acceptor = new GrpcAcceptor({
+  methods,
+  clock,
+  backlogBytes,
+  messageBytesMax: 16 * 1_048_576,
+  passOn: (stream, list, isLast) =>
+    passThrough(stream, list, isLast, { connection: client.connection(), backlogBytes }),
+});
+const server = new WireServer({ acceptor, clock, schedule, limits: wireLimits, repeated: repeatedByServer });
+const port = await server.listen({ host: '127.0.0.1', port: 0 });
+process.send?.({ address: `127.0.0.1:${port}` });
+process.once('disconnect', () => process.exit(0));

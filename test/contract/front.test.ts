@@ -1,0 +1,7 @@
+import { createFront } from '../../sidecar/front/create-front.ts';
+import { frontKinds } from '../../sidecar/front/front.ts';
+import { systemClock as clock } from '../../src/platform/clock.ts';
+import { afterSockets as schedule } from '../../src/platform/turns.ts';
+import { describeFront } from './front.contract.ts';
+
+for (const kind of frontKinds) describeFront(kind, (options) => createFront({ kind, clock, schedule, ...options }));

@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
+import { createConnection, type AddressInfo } from 'node:net';
+import { Server, ServerCredentials, status, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { WheelClock } from '../../sidecar/front/wheel-clock.ts';
+import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
+import type { CallResult } from '../../sidecar/wire/grpc/client-call.ts';
+import { HeaderField } from '../../sidecar/wire/hpack/header-field.ts';
+import { wireLimits } from '../../sidecar/wire/limits.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { startTestServer, testMethods } from '../support/sidecar-wire/test-server.ts';
+
+let owned = new AsyncDisposableStack();
+afterEach(async () => {
+  await owned.disposeAsync();
+  owned = new AsyncDisposableStack();
+});
+
+function clientOf(port: number): GrpcClient {
+  const clock = owned.use(new WheelClock(systemClock));
+  return owned.use(
+    new GrpcClient({
+      authority: `127.0.0.1:${port}`,
+      isSecure: false,
+      clock,
+      schedule: (run) => void setImmediate(run),
+      limits: wireLimits,
+      messageBytesMax: 64 * 1_048_576,
+      connect: () => createConnection({ host: '127.0.0.1', port, noDelay: true }),
+    }),
+  );
+}
+
+const same = (bytes: Buffer): Buffer => bytes;
+const shape = { requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same };
+
+/** grpc-js, with the same methods as our own test server as far as it needs them. */
+async function startGrpcJs(): Promise<number> {
+  const server = new Server({ 'grpc.max_receive_message_length': -1 });
+  const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
+    path: `/test.Echo/${name}`,
+    requestStream,
+    responseStream,
+    ...shape,
+  });
+  server.addService(
+    {
+      unary: method('Unary', false, false),
+      never: method('Never', false, false),
+      refused: method('Refused', false, false),
+      bidi: method('Bidi', true, true),
+    },
+    {
+      unary: (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => answer(null, call.request),
+      never: () => {},
+      refused: (_call: unknown, answer: sendUnaryData<Buffer>) =>
+        answer({ code: status.FAILED_PRECONDITION, details: 'nö: 100 %' }),
+      bidi: (call: NodeJS.ReadWriteStream) => void call.pipe(call),
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  owned.defer(() => server.forceShutdown());
+  return port;
+}
+
+const servers: readonly (readonly [string, () => Promise<number>])[] = [
+  ['grpc-js', startGrpcJs],
+  ['the engine', async () => owned.use(await startTestServer({ methods: testMethods() })).port],
+];
+
+describe.each(servers)('the light client and a server of %s', (_name, start) => {
+  it.each([0, 1, 65_536, 16 * 1_048_576])('carries %i bytes there and back', async (bytes) => {
+    const client = clientOf(await start());
+    const message = Buffer.alloc(bytes, 0x61);
+    expect((await client.unary('/test.Echo/Unary', message)).equals(message)).toBe(true);
+  });
+
+  it('makes 5,000 calls at a time', async () => {
+    const client = clientOf(await start());
+    const answers = await Promise.all(
+      Array.from({ length: 5_000 }, (_none, index) => client.unary('/test.Echo/Unary', Buffer.from(String(index)))),
+    );
+    expect(answers.map(String)).toEqual(Array.from({ length: 5_000 }, (_none, index) => String(index)));
+  });
+
+  it('tells a refusal with its text', async () => {
+    const client = clientOf(await start());
+    await expect(client.unary('/test.Echo/Refused', Buffer.alloc(1))).rejects.toMatchObject({
+      status: { code: status.FAILED_PRECONDITION, message: 'nö: 100 %' },
+    });
+  });
+
+  it('tells that a method is unknown', async () => {
+    const client = clientOf(await start());
+    await expect(client.unary('/test.Echo/None', Buffer.alloc(1))).rejects.toMatchObject({
+      status: { code: status.UNIMPLEMENTED },
+    });
+  });
+
+  it('ends a call at its deadline, or when it is cancelled', async () => {
+    const client = clientOf(await start());
+    await expect(client.unary('/test.Echo/Never', Buffer.alloc(1), { timeoutMs: 50 })).rejects.toMatchObject({
+      status: { code: status.DEADLINE_EXCEEDED },
+    });
+    const aborted = new AbortController();
+    const call = client.unary('/test.Echo/Never', Buffer.alloc(1), { signal: aborted.signal });
+    aborted.abort();
+    await expect(call).rejects.toMatchObject({ status: { code: status.CANCELLED } });
+    // The connection goes on.
+    expect(String(await client.unary('/test.Echo/Unary', Buffer.from('on')))).toBe('on');
+  });
+
+  it('keeps the order of a bidirectional stream', async () => {
+    const client = clientOf(await start());
+    const messages: string[] = [];
+    const result = await new Promise<CallResult>((resolve) => {
+      const call = client.start('/test.Echo/Bidi', {
+        message: (bytes) => {
+          messages.push(bytes.toString());
+          if (messages.length === 100) call.finish();
+        },
+        ended: resolve,
+        drained: () => {},
+      });
+      for (let index = 0; index < 100; index++) call.send(Buffer.from(`n${index}`));
+    });
+    expect(messages).toEqual(Array.from({ length: 100 }, (_none, index) => `n${index}`));
+    expect(result.status.code).toBe(status.OK);
+  });
+});
+
+it('brings trailers back, also those of a refusal', async () => {
+  const client = clientOf(await servers[1]![1]());
+  const fields = [new HeaderField('x-some', 'value')];
+  const failed = await client.unary('/test.Echo/Refused', Buffer.alloc(1), { fields }).catch((error: unknown) => error);
+  expect(failed).toBeInstanceOf(CallError);
+  expect((failed as CallError).result.trailers?.get('x-why-bin')).toBe(Buffer.from([0, 255, 1]).toString('base64'));
+});
+
+it('is UNAVAILABLE where nobody listens, and calls again when somebody does', async () => {
+  const { port, server } = await startTestServer({ methods: testMethods() });
+  const client = clientOf(port);
+  await client.unary('/test.Echo/Unary', Buffer.from('before'));
+  server.close();
+  await server.drain();
+  await expect(client.unary('/test.Echo/Unary', Buffer.alloc(1))).rejects.toMatchObject({
+    status: { code: status.UNAVAILABLE },
+  });
+  await server.listen({ host: '127.0.0.1', port });
+  owned.defer(() => server.close());
+  expect(String(await client.unary('/test.Echo/Unary', Buffer.from('after')))).toBe('after');
+});
+
+it('goes to another connection when the server drains the one it has, without losing a call', async () => {
+  const { port, server } = owned.use(await startTestServer({ methods: testMethods() }));
+  const client = clientOf(port);
+  const first = Promise.all(Array.from({ length: 50 }, () => client.unary('/test.Echo/Later', Buffer.from('x'))));
+  await client.unary('/test.Echo/Unary', Buffer.alloc(1));
+  expect(server.connectionCount).toBe(1);
+  server.drainConnections();
+  expect(await first).toHaveLength(50);
+  await expect.poll(() => server.connectionCount).toBe(0);
+  expect(String(await client.unary('/test.Echo/Unary', Buffer.from('on')))).toBe('on');
+});
+
+it('goes on when both sides have more for each other than sockets and windows hold', async () => {
+  const { port } = owned.use(await startTestServer({ methods: testMethods() }));
+  const client = clientOf(port);
+  // 32 MB each way.
+  const streams = Array.from({ length: 64 }, () => {
+    let bytes = 0;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const call = client.start('/test.Echo/Bidi', {
+      message: (message) => void (bytes += message.length),
+      ended: () => resolve(bytes),
+      drained: () => {},
+    });
+    for (let sent = 0; sent < 10; sent++) call.send(Buffer.alloc(50_000));
+    call.finish();
+    return promise;
+  });
+  expect(await Promise.all(streams)).toEqual(streams.map(() => 500_000));
+});
+
+it('says what plain HTTP answered', async () => {
+  const server = createHttp2Server();
+  server.on('stream', (stream: ServerHttp2Stream) => {
+    stream.respond({ ':status': 503 });
+    stream.end('no');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  owned.defer(() => void server.close());
+  const client = clientOf((server.address() as AddressInfo).port);
+  await expect(client.unary('/test.Echo/Unary', Buffer.alloc(1))).rejects.toMatchObject({
+    status: { code: status.UNAVAILABLE, message: 'HTTP 503 instead of an answer of gRPC' },
+  });
+  client[Symbol.dispose]();
+});

@@ -1,0 +1,112 @@
+import { expect, it } from 'vitest';
+import { bindWireService } from '../../../sidecar/front/wire-service.ts';
+import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
+import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
+import {
+  BatchResolveRequest,
+  ResolveRequest,
+  ResolverServiceService,
+} from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import { frameOf } from '../../../src/platform/grpc/frame.ts';
+import type { Instant } from '../../../src/platform/grpc/handlers.ts';
+import { createLogger } from '../../../src/platform/logger.ts';
+import { serviceOptions } from '../../../src/serving/service-options.ts';
+import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
+import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
+
+/** Requests with this in them are answered at once. */
+const marker = 'at once';
+const instant: Instant = (request) => {
+  if (request.includes('broken')) throw new Error('an instant that fails');
+  return request.includes(marker) ? frameOf(Buffer.from('instantly')) : undefined;
+};
+
+function start() {
+  const clock = new FakeAlarmClock();
+  const logger = createLogger('test', 'silent');
+  const handled: string[] = [];
+  const methods = bindWireService(
+    ResolverServiceService,
+    {
+      resolve: async ({ hashKey }) => {
+        handled.push(hashKey);
+        return Buffer.from(`handled ${hashKey}`);
+      },
+      batchResolve: async () => ({ results: [] }),
+      streamResolve: async (messages, writer) => {
+        for await (const { requests } of messages) {
+          handled.push(requests[0]?.hashKey ?? '');
+          await writer.write(Buffer.from(`handled ${requests[0]?.hashKey}`));
+        }
+      },
+    },
+    {
+      ...serviceOptions({ logger, draining: new AbortController().signal }),
+      clock,
+      instants: { resolve: instant, streamResolve: instant },
+    },
+  );
+  const acceptor = new GrpcAcceptor({
+    methods,
+    passOn: undefined,
+    clock,
+    messageBytesMax: 10_000,
+    backlogBytes: 10_000,
+  });
+  const peer = new RawPeer({ acceptor });
+  const open = (path: string, ...more: readonly (readonly [string, string])[]): void =>
+    peer.headers(1, requestFields(path, ['content-type', 'application/grpc'], ...more));
+  const ended = (): Promise<void> =>
+    peer.until((frames) =>
+      frames.some(({ type, flags }) => type === frameTypes.HEADERS && (flags & frameFlags.END_STREAM) !== 0),
+    );
+  return { peer, open, ended, handled };
+}
+
+function asking(hashKey: string): Buffer {
+  return Buffer.from(
+    ResolveRequest.encode({ key: undefined, hashKey, attributes: {}, method: '', consistency: undefined }).finish(),
+  );
+}
+
+const text = (message: string): string => frameOf(Buffer.from(message)).toString('latin1');
+
+it('answers at once what an instant answers, with the correlation id that came', async () => {
+  const { peer, open, ended, handled } = start();
+  open(ResolverServiceService.resolve.path, ['x-correlation-id', 'the-id']);
+  peer.data(1, frameOf(asking(marker)));
+  await ended();
+  expect(peer.bodyOf(1)).toBe(text('instantly'));
+  expect(peer.headersOf(1).at(-1)).toEqual({ 'grpc-status': '0', 'x-correlation-id': 'the-id' });
+  expect(handled).toEqual([]);
+});
+
+it('gives the handler what an instant does not answer', async () => {
+  const { peer, open, ended, handled } = start();
+  open(ResolverServiceService.resolve.path);
+  peer.data(1, frameOf(asking('slowly')));
+  await ended();
+  expect(peer.bodyOf(1)).toBe(text('handled slowly'));
+  expect(handled).toEqual(['slowly']);
+});
+
+it('fails the call of an instant that fails, and no other', async () => {
+  const { peer, open, ended } = start();
+  open(ResolverServiceService.resolve.path);
+  peer.data(1, frameOf(asking('broken')));
+  await ended();
+  expect(peer.headersOf(1).at(-1)).toMatchObject({ 'grpc-status': '13' });
+  await peer.ping();
+});
+
+it('keeps the order of a stream that instants and the handler answer in turns', async () => {
+  const { peer, open, ended, handled } = start();
+  open(ResolverServiceService.streamResolve.path);
+  const keys = ['one', marker, marker, 'two', marker];
+  const batch = (hashKey: string): Buffer =>
+    frameOf(BatchResolveRequest.encode({ requests: [ResolveRequest.decode(asking(hashKey))] }).finish());
+  peer.data(1, Buffer.concat(keys.map(batch)));
+  await ended();
+  expect(peer.bodyOf(1)).toBe(keys.map((key) => text(key === marker ? 'instantly' : `handled ${key}`)).join(''));
+  expect(handled).toEqual(['one', 'two']);
+});
