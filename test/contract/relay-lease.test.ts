@@ -55,4 +55,25 @@ describe('the relay lease of Postgres', () => {
     const patient = owner.use(new PostgresRelayLease({ ...options, answerMsMax: 30_000 }));
     expect(await patient.claim('one', 1)).toEqual({ holder: 'one', term: 1 });
   });
+
+  test('tells one who waited for the claim of another that the other has it, and not what was before', async () => {
+    await using owner = new AsyncDisposableStack();
+    const database = owner.use(await openTestDatabase(inject('postgresUrl')));
+    const options = { database: database.openDatabase(), clock, ttlMs: 60_000, answerMsMax: 30_000 };
+    const lease = owner.use(new PostgresRelayLease(options));
+    await lease.claim('before', 1);
+    const other = await database.connect();
+    await other.query('BEGIN');
+    await other.query("UPDATE relay_lease SET holder = 'other', term = 2, expires_at = now() + interval '60 seconds'");
+    const claim = lease.claim('before', 1);
+    const watcher = await database.connect();
+    for (let waiting = 0; waiting === 0;) {
+      const { rows } = await watcher.query(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      waiting = rows.length;
+    }
+    await other.query('COMMIT');
+    expect(await claim).toEqual({ holder: 'other', term: 2 });
+  });
 });

@@ -8,16 +8,12 @@ import type { Database } from './database.ts';
  * for: then the database's clock has been set back, and the holder may be long gone.
  */
 const claimSql = `
-WITH claimed AS (
-  INSERT INTO relay_lease AS l (holder, term, expires_at)
-  VALUES ($1, greatest($3::bigint, 1), clock_timestamp() + $2::float8 * interval '1 millisecond')
-  ON CONFLICT (only_row) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at,
-    term = greatest(CASE WHEN l.holder = excluded.holder THEN l.term ELSE l.term + 1 END, $3::bigint)
-  WHERE l.holder = $1 OR l.expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + $2::float8 * interval '1 millisecond'
-  RETURNING holder, term
-)
-SELECT holder, term FROM claimed
-UNION ALL SELECT holder, term FROM relay_lease WHERE NOT EXISTS (SELECT FROM claimed)`;
+INSERT INTO relay_lease AS l (holder, term, expires_at)
+VALUES ($1, greatest($3::bigint, 1), clock_timestamp() + $2::float8 * interval '1 millisecond')
+ON CONFLICT (only_row) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at,
+  term = greatest(CASE WHEN l.holder = excluded.holder THEN l.term ELSE l.term + 1 END, $3::bigint)
+WHERE l.holder = $1 OR l.expires_at NOT BETWEEN clock_timestamp() AND clock_timestamp() + $2::float8 * interval '1 millisecond'
+RETURNING holder, term`;
 
 export type PostgresRelayLeaseOptions = {
   readonly database: Database;
@@ -46,8 +42,12 @@ export class PostgresRelayLease implements RelayLease {
   }
 
   async claim(holder: string, termMin: number): Promise<LeaseHolder> {
-    const { rows } = await this.#query<LeaseHolder>(claimSql, [holder, this.#options.ttlMs, termMin]);
-    const [row] = rows;
+    const claimed = await this.#query<LeaseHolder>(claimSql, [holder, this.#options.ttlMs, termMin]);
+    if (claimed.rows[0] !== undefined) return claimed.rows[0];
+    // A statement of its own: one that also claims sees the table as it was before it waited for another's claim, so it could name
+    // the loser as the holder, or nobody.
+    const held = await this.#query<LeaseHolder>('SELECT holder, term FROM relay_lease', []);
+    const [row] = held.rows;
     if (row === undefined) throw new Error('the lease has a row after every claim');
     return row;
   }

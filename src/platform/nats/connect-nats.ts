@@ -19,7 +19,7 @@ export type NatsOptions = {
 export interface NatsLink extends AsyncDisposable {
   /** Fulfilled when it is connected for the first time; rejects when it is disposed before. Stays the same connection after that. */
   readonly opened: Promise<NatsConnection>;
-  /** Whether there is a connection now, as far as is known: a server that fell silent is found out after 2 to 3 s. */
+  /** Whether there is a connection now, as far as is known: a server that fell silent is found out after 1 to 1.5 s. */
   readonly isConnected: boolean;
   /** Calls after each connect (the first one too) and each disconnect. Not called for the state that holds already. */
   onChange(listener: (connected: boolean) => void): Disposable;
