@@ -29,7 +29,11 @@ async function serve(
   const tenant = new FakeWatchedTenant('acme', { bounds, monotonicMs: () => clock.monotonicMs() });
   const grpc = createGrpcServer({ drainMs: 1_000 });
   const handlers = watchHandlers({
-    source: { open: async () => tenant, older: async (_tenant, from, limit) => tenant.older(from, limit) },
+    source: {
+      open: async () => tenant,
+      find: async () => tenant,
+      older: async (_tenant, from, limit) => tenant.older(from, limit),
+    },
     clock,
     schedule: afterSockets,
     stallMsMax,

@@ -5,7 +5,7 @@ import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
 import type { Change } from '../../../src/domain/change.ts';
-import type { WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { GetPositionResponse, WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
 import { changeToWire } from '../../../src/wire/change-wire.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
@@ -38,12 +38,21 @@ function wholeBatch({ changes, position, coalescedAfter }: ChangeRange, stalenes
   return message(position, { $case: 'changeBatch', value }, stalenessMs);
 }
 
+function answer({ revision, commitId }: SidecarHistory['position'], stalenessMs = 0): GetPositionResponse {
+  return { revision: BigInt(revision), commitId, stalenessMs: BigInt(stalenessMs) };
+}
+
+/** Lets everything go on that waits for nothing but its turn. */
+function everybodysTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 const progress: Event = { $case: 'progress', value: {} };
 
 function start() {
   const scripted = new ScriptedWatch();
   const clock = new FakeClock();
-  const source = new ControlPlaneSource(scripted, { clock });
+  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5 });
   const snapshots: HeldSnapshot[] = [];
   const changes: ChangeRange[] = [];
   let confirmations = 0;
@@ -60,8 +69,8 @@ function start() {
 changeSourceContract('the Watch of a control plane', () => {
   const scripted = new ScriptedWatch();
   return {
-    source: new ControlPlaneSource(scripted, { clock: new FakeClock() }),
-    provesChanges: true,
+    source: new ControlPlaneSource(scripted, { clock: new FakeClock(), random: () => 0.5 }),
+    proves: { changes: false, ranges: false },
     play: async (count) => {
       const stream = await scripted.stream(count);
       const fail = (code: 'UNAVAILABLE' | 'OUT_OF_RANGE' | 'NOT_FOUND', reason: string): void =>
@@ -69,7 +78,11 @@ changeSourceContract('the Watch of a control plane', () => {
       return {
         snapshot: async (history, stalenessMs) => await stream.send(chunk(history.snapshot(), true, stalenessMs)),
         changes: async (range, stalenessMs) => await stream.send(wholeBatch(range, stalenessMs)),
-        confirmed: async ({ position }, stalenessMs) => await stream.send(message(position, progress, stalenessMs)),
+        confirmed: async ({ position }, stalenessMs) => {
+          await stream.send(message(position, progress, stalenessMs));
+          scripted.questions[0]?.answer(answer(position, stalenessMs));
+          await everybodysTurn();
+        },
         breakOff: () => fail('UNAVAILABLE', 'SHUTTING_DOWN'),
         refuseResume: () => fail('OUT_OF_RANGE', 'REVISION_COMPACTED'),
         sayNotFound: () => fail('NOT_FOUND', 'TENANT_NOT_FOUND'),
@@ -82,7 +95,7 @@ changeSourceContract('the scripted fake', () => {
   const source = new SidecarScriptedSource();
   return {
     source,
-    provesChanges: true,
+    proves: { changes: true, ranges: true },
     play: async (count) => {
       const following = await source.following(count);
       return {
