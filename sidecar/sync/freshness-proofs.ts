@@ -24,7 +24,6 @@ export class FreshnessProofs {
    * newest alone would never be reached; more of them would only make what is proven meanwhile a little fresher.
    */
   #awaited: readonly Word[] = [];
-  #trueAtMs = -Infinity;
   #answeredAtMs: number;
 
   constructor(sink: ChangeSink, clock: Clock) {
@@ -55,13 +54,12 @@ export class FreshnessProofs {
     if (reached.length === 0) return;
     this.#awaited = this.#awaited.filter((word) => !reached.includes(word));
     // The same revision of another history proves nothing, and the stream is about to tell of that.
-    const proofs = reached.filter(
+    const proof = reached.findLast(
       (word) => word.position.revision < position.revision || word.position.commitId === position.commitId,
     );
-    if (proofs.length === 0) return;
-    // What was proven stays so: one of several servers that is older than the others takes nothing away.
-    this.#trueAtMs = Math.max(this.#trueAtMs, ...proofs.map(({ trueAtMs }) => trueAtMs));
-    this.#sink.confirmed(position, this.#clock.monotonicMs() - this.#trueAtMs);
+    // The newest counts, not the best: what an older one proved with clocks that have stopped since (a machine that was
+    // suspended) it takes back.
+    if (proof !== undefined) this.#sink.confirmed(position, this.#clock.monotonicMs() - proof.trueAtMs);
   }
 
   /** The question was not answered. */

@@ -85,11 +85,19 @@ export class ScriptedWatch implements WatchClient {
 
   readonly getPosition: WatchClient['getPosition'] = ({ tenant }, { signal } = {}) =>
     new Promise((resolve, reject) => {
-      const settle = (): void => void (this.questions = this.questions.filter((each) => each !== question));
+      const settled = (): void => {
+        this.questions = this.questions.filter((each) => each !== question);
+      };
       const question: ScriptedQuestion = {
         tenant,
-        answer: (response) => (settle(), resolve(response)),
-        fail: (error) => (settle(), reject(error)),
+        answer: (response) => {
+          settled();
+          resolve(response);
+        },
+        fail: (error) => {
+          settled();
+          reject(error);
+        },
       };
       this.questions.push(question);
       signal?.addEventListener('abort', () => question.fail(cancelled()), { once: true });
