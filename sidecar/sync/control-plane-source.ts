@@ -42,7 +42,7 @@ export class ControlPlaneSource implements ChangeSource {
     const ended = new AbortController();
     const proofs = new FreshnessProofs(sink, clock);
     const asking = { tenant, getPosition, proofs, clock, random };
-    const assembly = new Assembly(sink, clock);
+    const assembly = new Assembly(sink, { clock, isFiltered: this.#options.services !== undefined });
     try {
       const messages = watch(
         {
@@ -97,12 +97,14 @@ class Assembly {
   readonly #sink: ChangeSink;
   readonly #clock: Clock;
   readonly #askedAtMs: number;
+  readonly #isFiltered: boolean;
   #changes: Change[] = [];
   #isFirst = true;
 
-  constructor(sink: ChangeSink, clock: Clock) {
+  constructor(sink: ChangeSink, { clock, isFiltered }: { clock: Clock; isFiltered: boolean }) {
     this.#sink = sink;
     this.#clock = clock;
+    this.#isFiltered = isFiltered;
     this.#askedAtMs = clock.monotonicMs();
   }
 
@@ -123,13 +125,18 @@ class Assembly {
       case 'changeBatch': {
         for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
         if (event.value.continued) return 'part';
-        const range = { changes: this.#changes, position, coalescedAfter: rangeStart(event.value) };
+        const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(event.value) };
         this.#changes = [];
         this.#sink.changes(range, this.#provenMs(message));
         return 'whole';
       }
       case 'progress':
-        this.#sink.confirmed(position, this.#provenMs(message));
+        if (this.#isFiltered && position.revision > this.#sink.held.position.revision)
+          this.#sink.changes(
+            { changes: [], position, coalescedAfter: this.#sink.held.position.revision },
+            this.#provenMs(message),
+          );
+        else this.#sink.confirmed(position, this.#provenMs(message));
         return 'whole';
       case undefined:
         throw new Error('the source sent an event that this program does not know');
@@ -142,8 +149,13 @@ class Assembly {
     this.#isFirst = false;
     return this.#clock.monotonicMs() - this.#askedAtMs + Number(stalenessMs);
   }
-}
 
-function rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
-  return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
+  /**
+   * A stream with a filter leaves changes out without a word, so that each message is all that is wanted since the one before:
+   * a range. Without a filter a revision that is left out is a fault, which the follower finds.
+   */
+  #rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
+    if (this.#isFiltered) return this.#sink.held.position.revision;
+    return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
+  }
 }
