@@ -13,6 +13,13 @@ export const sidecarLimits = {
   progressIntervalMs: 1_000,
   /** A source that is silent for longer is taken for dead, ms: three progress messages. */
   silenceMsMax: 3_500,
+  /**
+   * Between two questions to the source where it is, ms; drawn between half of it and one and a half, so that a fleet does not
+   * ask together. What is held is said to be as old as the latest question that was answered, so at rest about so much.
+   */
+  askIntervalMs: 1_000,
+  /** Of one of these, ms: a later answer would prove less than `silenceMsMax`, and by then the source is taken for dead. */
+  askMsMax: 3_000,
   reconnectBackoff: { baseMs: 100, maxMs: 5_000 },
   /** How long a lookup without a deadline waits for a snapshot or a revision, ms. */
   defaultWaitMs: 5_000,

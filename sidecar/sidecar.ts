@@ -157,8 +157,10 @@ function openSource(
 ): ChangeSource {
   if (sourceKind(url) === 'grpc') {
     // Not the whole client: it loads the messages of all services, and a sidecar calls two.
-    const watch = watchLazily(started.use(createTransport({ address: url })));
-    return new ControlPlaneSource({ watch }, { clock, services: scope.services });
+    const transport = started.use(createTransport({ address: url }));
+    const { getPosition } = createServiceClient(transport, { getPosition: WatchServiceService.getPosition });
+    const client = { watch: watchLazily(transport), getPosition };
+    return new ControlPlaneSource(client, { clock, random, services: scope.services });
   }
   const id = newId();
   const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));

@@ -28,12 +28,30 @@ export class SidecarWatchSource implements WatchSource {
     { signal }: CallContext,
     services: readonly string[] = [],
   ): Promise<WatchedTenant> {
+    const startedAtMs = this.#clock.monotonicMs();
+    const sync = await this.#holding(tenant, revision, signal);
+    // Those that resume hear of the deletion as of any change; a snapshot could not tell of it.
+    if (revision === 0 && sync.memory.tenant?.state === 'DELETED') throw tenantNotFound(tenant);
+    if (!sync.memory.subscribesTo(services))
+      throw notReady(tenant, 'this sidecar follows only some of its services; ask for those');
+    if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
+    const held = sync.memory.position.revision;
+    // "Not reached by the tenant" would send the watcher back in time: only one who has just heard from the source may say so.
+    const waitedMs = this.#clock.monotonicMs() - startedAtMs;
+    if (held < revision && sync.stalenessMs() >= waitedMs) throw revisionNotReached(revision, held);
+    return this.#watchedTenant(sync);
+  }
+
+  async find(tenant: string, { signal }: CallContext): Promise<WatchedTenant> {
+    return this.#watchedTenant(await this.#holding(tenant, 0, signal));
+  }
+
+  /** A tenant that something is held of. Waits for that, and a while for the revision: who comes from elsewhere may be ahead of this sidecar. */
+  async #holding(tenant: string, revision: number, signal: AbortSignal): Promise<TenantSync> {
     const subscription = this.#subscriptions.find(tenant);
     if (subscription.kind === 'absent') throw tenantNotFound(tenant);
     if (subscription.kind === 'out_of_scope') throw notReady(tenant, 'this sidecar does not follow it');
     const { sync } = subscription;
-    const startedAtMs = this.#clock.monotonicMs();
-    // A watcher that comes from elsewhere may be ahead of this sidecar for a moment.
     const holds = (): boolean =>
       (sync.memory.tenant !== undefined && sync.memory.position.revision >= revision) || sync.state.kind === 'absent';
     await untilHolds({
@@ -45,16 +63,7 @@ export class SidecarWatchSource implements WatchSource {
     });
     if (sync.state.kind === 'absent') throw tenantNotFound(tenant);
     if (sync.memory.tenant === undefined) throw notReady(tenant, 'no snapshot has arrived yet');
-    // Those that resume hear of the deletion as of any change; a snapshot could not tell of it.
-    if (revision === 0 && sync.memory.tenant.state === 'DELETED') throw tenantNotFound(tenant);
-    if (!sync.memory.subscribesTo(services))
-      throw notReady(tenant, 'this sidecar follows only some of its services; ask for those');
-    if (!sync.memory.isComplete) throw notReady(tenant, 'it does not fit in memory; watch the control plane');
-    const held = sync.memory.position.revision;
-    // "Not reached by the tenant" would send the watcher back in time: only one who has just heard from the source may say so.
-    const waitedMs = this.#clock.monotonicMs() - startedAtMs;
-    if (held < revision && sync.stalenessMs() >= waitedMs) throw revisionNotReached(revision, held);
-    return this.#watchedTenant(sync);
+    return sync;
   }
 
   #watchedTenant(sync: TenantSync): WatchedTenant {

@@ -1,53 +1,79 @@
-import type { TrafficManagerClient } from '../../src/client/create-client.ts';
+import type { ServiceClient } from '../../src/client/service-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
 import type { Change, Position } from '../../src/domain/change.ts';
-import type { ChangeBatch, WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { ChangeBatch, WatchResponse, WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import type { Clock } from '../../src/platform/clock.ts';
+import type { Random } from '../../src/platform/random.ts';
 import { changeFromWire } from '../../src/wire/change-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
 import { sidecarLimits } from '../limits.ts';
+import { askForPositions } from './ask-for-positions.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
+import { FreshnessProofs } from './freshness-proofs.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
-/** `grpc://`: follows a control plane's (or another sidecar's) Watch. */
-export class ControlPlaneSource implements ChangeSource {
-  readonly #watch: TrafficManagerClient['watch'];
-  readonly #clock: Clock;
-  readonly #services: readonly string[];
+export type ControlPlaneSourceOptions = {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Only what concerns these; undefined: everything. */
+  readonly services?: ReadonlySet<string> | undefined;
+};
 
-  /** `services`: only what concerns these; undefined: everything. */
-  constructor(
-    client: Pick<TrafficManagerClient, 'watch'>,
-    { clock, services }: { clock: Clock; services?: ReadonlySet<string> | undefined },
-  ) {
-    this.#watch = client.watch;
-    this.#clock = clock;
-    this.#services = [...(services ?? [])];
+/**
+ * `grpc://`: follows a control plane's (or another sidecar's) Watch, and asks it meanwhile where it is. Only round trips say how
+ * fresh what is held is: the first message, counted from when the watch was asked for, then the answers. All the other messages
+ * of the stream prove nothing, because none says how long it was under way.
+ */
+export class ControlPlaneSource implements ChangeSource {
+  readonly #client: ServiceClient<WatchServiceService>;
+  readonly #options: ControlPlaneSourceOptions;
+
+  constructor(client: ServiceClient<WatchServiceService>, options: ControlPlaneSourceOptions) {
+    this.#client = client;
+    this.#options = options;
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
-    using silence = new SilenceWatch(this.#clock, sidecarLimits.silenceMsMax);
-    const assembly = new Assembly(sink);
+    const { clock, random, services = [] } = this.#options;
+    const { watch, getPosition } = this.#client;
+    using silence = new SilenceWatch(clock, sidecarLimits.silenceMsMax);
+    const failed = new AbortController();
+    const ended = new AbortController();
+    const proofs = new FreshnessProofs(sink, clock);
+    const asking = { tenant, getPosition, proofs, clock, random };
+    const assembly = new Assembly(sink, { clock, isFiltered: this.#options.services !== undefined });
     try {
-      const messages = this.#watch(
+      const messages = watch(
         {
           tenant,
-          services: [...this.#services],
+          services: [...services],
           afterRevision: after && BigInt(after.revision),
           afterCommitId: after?.commitId ?? '',
           progressInterval: { seconds: 0n, nanos: sidecarLimits.progressIntervalMs * 1e6 },
         },
-        { signal: AbortSignal.any([signal, silence.tooLong]) },
+        { signal: AbortSignal.any([signal, silence.tooLong, failed.signal]) },
       );
+      let isAsking = false;
       // Read no faster than it is applied: gRPC's flow control holds the sender back.
       for await (const message of messages) {
         silence.broken();
-        assembly.take(message);
+        const told = assembly.take(message);
+        if (told === 'part') continue;
+        proofs.moved();
+        // Not before: what is held until then may be of a history that the server has not.
+        if (!isAsking)
+          void askForPositions(asking, AbortSignal.any([signal, ended.signal])).catch((error: unknown) =>
+            failed.abort(error),
+          );
+        isAsking = true;
       }
       return { kind: 'disconnected', error: new Error('the source ended the stream') };
     } catch (error) {
+      if (failed.signal.aborted) return { kind: 'disconnected', error: failed.signal.reason };
       return silence.tooLong.aborted ? { kind: 'disconnected', error: silentFor(error) } : endOf(error);
+    } finally {
+      ended.abort();
     }
   }
 }
@@ -69,15 +95,23 @@ function silentFor(cause: unknown): Error {
  */
 class Assembly {
   readonly #sink: ChangeSink;
+  readonly #clock: Clock;
+  readonly #askedAtMs: number;
+  readonly #isFiltered: boolean;
   #changes: Change[] = [];
+  #isFirst = true;
 
-  constructor(sink: ChangeSink) {
+  constructor(sink: ChangeSink, { clock, isFiltered }: { clock: Clock; isFiltered: boolean }) {
     this.#sink = sink;
+    this.#clock = clock;
+    this.#isFiltered = isFiltered;
+    this.#askedAtMs = clock.monotonicMs();
   }
 
-  take({ event, revision, commitId, stalenessMs: wireStalenessMs }: WatchResponse): void {
+  /** Whether what was told is whole now, or this was a part of it. */
+  take(message: WatchResponse): 'whole' | 'part' {
+    const { event, revision, commitId } = message;
     const position: Position = { revision: Number(revision), commitId };
-    const stalenessMs = wireStalenessMs === undefined ? undefined : Number(wireStalenessMs);
     switch (event?.$case) {
       case 'snapshotChunk':
         // Told as they come: 100,000 routes kept until the last part are 250 MB of objects, which the heap then keeps as room.
@@ -85,22 +119,43 @@ class Assembly {
           routes: event.value.routes.map(routeFromWire),
           policies: event.value.trafficPolicies.map(policyFromWire),
         });
-        if (event.value.last) this.#sink.snapshot({ position, routes: [], policies: [] }, stalenessMs);
-        return;
-      case 'changeBatch':
+        if (!event.value.last) return 'part';
+        this.#sink.snapshot({ position, routes: [], policies: [] }, this.#provenMs(message));
+        return 'whole';
+      case 'changeBatch': {
         for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
-        if (event.value.continued) return;
-        this.#sink.changes({ changes: this.#changes, position, coalescedAfter: rangeStart(event.value) }, stalenessMs);
+        if (event.value.continued) return 'part';
+        const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(event.value) };
         this.#changes = [];
-        return;
+        this.#sink.changes(range, this.#provenMs(message));
+        return 'whole';
+      }
       case 'progress':
-        return this.#sink.confirmed(position, stalenessMs);
+        if (this.#isFiltered && position.revision > this.#sink.held.position.revision)
+          this.#sink.changes(
+            { changes: [], position, coalescedAfter: this.#sink.held.position.revision },
+            this.#provenMs(message),
+          );
+        else this.#sink.confirmed(position, this.#provenMs(message));
+        return 'whole';
       case undefined:
         throw new Error('the source sent an event that this program does not know');
     }
   }
-}
 
-function rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
-  return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
+  /** The first message was sent after the watch was asked for, and so was what it tells of certain at that moment less its staleness. */
+  #provenMs({ stalenessMs }: WatchResponse): number | undefined {
+    if (!this.#isFirst || stalenessMs === undefined) return undefined;
+    this.#isFirst = false;
+    return this.#clock.monotonicMs() - this.#askedAtMs + Number(stalenessMs);
+  }
+
+  /**
+   * A stream with a filter leaves changes out without a word, so that each message is all that is wanted since the one before:
+   * a range. Without a filter a revision that is left out is a fault, which the follower finds.
+   */
+  #rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
+    if (this.#isFiltered) return this.#sink.held.position.revision;
+    return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
+  }
 }

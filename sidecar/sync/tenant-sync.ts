@@ -104,6 +104,10 @@ export class TenantSync implements AsyncDisposable {
       },
       part: (part) => this.memory.stage(part),
       snapshot: (snapshot, stalenessMs) => {
+        const { tenant: before, position } = this.memory;
+        // What was certain of the memory of before says nothing of this one, unless it is at least as far.
+        if (before === undefined || snapshot.position.revision < position.revision)
+          this.#verifiedAtMs = this.#options.clock.monotonicMs() - sidecarLimits.unknownAgeMs;
         this.memory.replace(snapshot);
         this.#mustStartOver = false;
         received(stalenessMs);

@@ -25,6 +25,13 @@ export class ReplicaWatchSource {
     return strong;
   }
 
+  /** A round trip to Postgres only for a tenant that memory does not know. */
+  async find(tenant: string): Promise<TenantReplica> {
+    const found = this.#replica.find(tenant) ?? (await this.#replica.findStrong(tenant));
+    if (found === undefined) throw tenantNotFound(tenant);
+    return found;
+  }
+
   /** Whole transactions, unless one change is asked for: then that. */
   async older(tenant: string, from: number, limit: number): Promise<readonly Change[]> {
     if (limit === 1) return this.#store.changesFrom(tenant, from, 1);

@@ -151,16 +151,16 @@ export class ChangeWindow {
       if (before !== undefined) before.supersededAt = change.revision;
       this.#newest.set(resource, entry);
       unit.entries.push(entry);
-      this.#count++;
       this.#bytes += entry.bytes;
     }
+    this.#count += weightOf(unit);
     this.#units.push(unit);
   }
 
   #trim(): void {
     const newest = this.#units.at(-1);
     const newestBytes = newest?.entries.reduce((total, entry) => total + entry.bytes, 0) ?? 0;
-    const countMax = this.#bounds.changesMax + (newest?.entries.length ?? 0);
+    const countMax = this.#bounds.changesMax + (newest === undefined ? 0 : weightOf(newest));
     const bytesMax = this.#bounds.bytesMax + newestBytes;
     while (this.#count > countMax || this.#bytes > bytesMax) this.#drop(this.#units[this.#start++] as MutableUnit);
     if (this.#start * 2 > this.#units.length) {
@@ -171,7 +171,7 @@ export class ChangeWindow {
 
   #drop(unit: MutableUnit): void {
     this.#base = unit.end;
-    this.#count -= unit.entries.length;
+    this.#count -= weightOf(unit);
     for (const entry of unit.entries) {
       this.#bytes -= entry.bytes;
       const resource = resourceOf(entry.change.subject);
@@ -180,4 +180,9 @@ export class ChangeWindow {
     // The empty shell stays until the next cut.
     unit.entries = [];
   }
+}
+
+/** How many changes a unit counts as: an empty one (a range of which nothing is wanted here) takes room too. */
+function weightOf({ entries }: WindowUnit): number {
+  return Math.max(1, entries.length);
 }

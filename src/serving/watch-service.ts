@@ -45,6 +45,15 @@ export function watchHandlers(options: WatchHandlersOptions): Handlers<typeof Wa
         }),
       );
     },
+    getPosition: async ({ tenant: name }, context) => {
+      const violations = new Violations();
+      violations.name('tenant', name);
+      violations.assertNone();
+      // Both of one moment: nothing is awaited between them.
+      const tenant = await source.find(name, context);
+      const { revision, commitId } = tenant.position;
+      return { revision: BigInt(revision), commitId, stalenessMs: BigInt(Math.ceil(tenant.stalenessMs())) };
+    },
   };
 }
 

@@ -23,6 +23,11 @@ export interface WatchSource {
    * tenant refuses. `services`: what the watch is about, none means all. Rejects with TENANT_NOT_FOUND, or with UNAVAILABLE reasons, also when it cannot tell whether the revision exists.
    */
   open(tenant: string, revision: number, context: CallContext, services?: readonly string[]): Promise<WatchedTenant>;
+  /**
+   * The tenant as memory has it, deleted or not, to see where it is. Rejects with TENANT_NOT_FOUND, or with UNAVAILABLE reasons
+   * when nothing is held of it.
+   */
+  find(tenant: string, context: CallContext): Promise<WatchedTenant>;
   /** Changes that left the window: from a revision on, oldest first, whole transactions; empty when they are not kept here. */
   older(tenant: string, from: number, limit: number): Promise<readonly Change[]>;
 }

@@ -58,7 +58,7 @@ changeSourceContract('the change stream on NATS', () => {
   });
   return {
     source: tracked,
-    provesChanges: false,
+    proves: { changes: false, ranges: true },
     play: async (count) => {
       const publisher = await connecting;
       const following = followings[count - 1];

@@ -52,7 +52,11 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
   const grpc = createGrpcServer({ drainMs: 0 });
   const options = serviceOptions({ logger: createLogger('fake', 'silent'), draining: grpc.draining });
   const watch = watchHandlers({
-    source: { open: () => Promise.resolve(tenant), older: () => Promise.resolve([]) },
+    source: {
+      open: () => Promise.resolve(tenant),
+      find: () => Promise.resolve(tenant),
+      older: () => Promise.resolve([]),
+    },
     clock,
     schedule: afterSockets,
     stallMsMax: 30_000,

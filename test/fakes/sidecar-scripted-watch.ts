@@ -1,9 +1,14 @@
 import type { CallOptions } from '../../src/client/call-options.ts';
-import type { TrafficManagerClient } from '../../src/client/create-client.ts';
+import type { ServiceClient } from '../../src/client/service-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
-import type { WatchRequest, WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import type {
+  GetPositionResponse,
+  WatchRequest,
+  WatchResponse,
+  WatchServiceService,
+} from '../../src/gen/trafficmanager/v1/watch_service.ts';
 
-type Watch = TrafficManagerClient['watch'];
+type WatchClient = ServiceClient<WatchServiceService>;
 
 /** One call of Watch, whose server the test plays. */
 export class ScriptedStream {
@@ -54,15 +59,23 @@ export class ScriptedStream {
   }
 }
 
-/** The client's Watch, with the test in the place of its server; cancelled as the client cancels it. */
-export class ScriptedWatch {
+/** One call of GetPosition, whose server the test plays. */
+export type ScriptedQuestion = {
+  readonly tenant: string | undefined;
+  answer(response: GetPositionResponse): void;
+  fail(error: Error): void;
+};
+
+/** The client's WatchService, with the test in the place of its server; cancelled as the client cancels it. */
+export class ScriptedWatch implements WatchClient {
   readonly streams: ScriptedStream[] = [];
+  /** Those that were not answered, oldest first. */
+  questions: ScriptedQuestion[] = [];
   #waiting: (() => void)[] = [];
 
-  readonly watch: Watch = (request, options: CallOptions = {}) => {
+  readonly watch: WatchClient['watch'] = (request, options: CallOptions = {}) => {
     const stream = new ScriptedStream(request as Partial<WatchRequest>);
-    const cancel = (): void =>
-      stream.end(new TrafficManagerError({ code: 'CANCELLED', message: 'The caller cancelled the call.' }));
+    const cancel = (): void => stream.end(cancelled());
     if (options.signal?.aborted === true) cancel();
     options.signal?.addEventListener('abort', cancel, { once: true });
     this.streams.push(stream);
@@ -70,7 +83,27 @@ export class ScriptedWatch {
     return stream.read();
   };
 
-  /** The `count`th call, counted from 1; waits for it. */
+  readonly getPosition: WatchClient['getPosition'] = ({ tenant }, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      const settled = (): void => {
+        this.questions = this.questions.filter((each) => each !== question);
+      };
+      const question: ScriptedQuestion = {
+        tenant,
+        answer: (response) => {
+          settled();
+          resolve(response);
+        },
+        fail: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      this.questions.push(question);
+      signal?.addEventListener('abort', () => question.fail(cancelled()), { once: true });
+    });
+
+  /** The `count`th call of Watch, counted from 1; waits for it. */
   async stream(count: number): Promise<ScriptedStream> {
     for (;;) {
       const found = this.streams[count - 1];
@@ -78,4 +111,8 @@ export class ScriptedWatch {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
+}
+
+function cancelled(): TrafficManagerError {
+  return new TrafficManagerError({ code: 'CANCELLED', message: 'The caller cancelled the call.' });
 }

@@ -42,10 +42,8 @@ export class WatchStage {
     this.tenant = new FakeWatchedTenant('acme', { bounds, monotonicMs: () => this.clock.monotonicMs() });
     this.#handlers = watchHandlers({
       source: {
-        open: async (name) => {
-          if (name !== this.tenant.name) throw tenantNotFound(name);
-          return this.tenant;
-        },
+        open: async (name) => this.#find(name),
+        find: async (name) => this.#find(name),
         older: async (_tenant, from, limit) => {
           this.logReads++;
           if (this.logError !== undefined) throw this.logError;
@@ -58,6 +56,16 @@ export class WatchStage {
       watchersMax,
       watchersMaxOf,
     });
+  }
+
+  /** The handler of GetPosition. */
+  get getPosition(): ReturnType<typeof watchHandlers>['getPosition'] {
+    return this.#handlers.getPosition;
+  }
+
+  #find(name: string): FakeWatchedTenant {
+    if (name !== this.tenant.name) throw tenantNotFound(name);
+    return this.tenant;
   }
 
   /** Begins a watch; it is served once the event loop turns. */

@@ -30,7 +30,11 @@ async function serve(
   const tenant = new FakeWatchedTenant('acme', { bounds, monotonicMs: () => clock.monotonicMs() });
   const front = createFront({ kind, drainMs: 1_000, clock, schedule: afterSockets });
   const handlers = watchHandlers({
-    source: { open: async () => tenant, older: async (_tenant, from, limit) => tenant.older(from, limit) },
+    source: {
+      open: async () => tenant,
+      find: async () => tenant,
+      older: async (_tenant, from, limit) => tenant.older(from, limit),
+    },
     clock,
     schedule: afterSockets,
     stallMsMax,

@@ -49,7 +49,11 @@ const options = serviceOptions({ logger: createLogger('bench-source', 'silent'),
 const { definition, implementation } = bindService(
   WatchServiceService,
   watchHandlers({
-    source: { open: () => Promise.resolve(tenant), older: () => Promise.resolve([]) },
+    source: {
+      open: () => Promise.resolve(tenant),
+      find: () => Promise.resolve(tenant),
+      older: () => Promise.resolve([]),
+    },
     clock,
     schedule: afterSockets,
     stallMsMax: 30_000,

@@ -171,6 +171,14 @@ describe('a coalesced range', () => {
     expect(unitsAfter(window, 1)).toEqual([[4], [7]]);
   });
 
+  test('with nothing in it takes a place like a change, so that many of them leave the window too', () => {
+    const window = newWindow({ changesMax: 10 });
+    for (let revision = 1; revision <= 30; revision++)
+      window.appendCoalesced([], { revision, commitId: `${revision}` });
+    expect(window.base).toEqual({ revision: 19, commitId: '19' });
+    expect([...window.unitsAfter(19)]).toHaveLength(11);
+  });
+
   test.for([
     ['that begins too early', exampleChanges(1, 1), 3],
     ['that ends before its changes do', exampleChanges(4, 1), 3],

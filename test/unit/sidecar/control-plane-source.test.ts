@@ -5,7 +5,7 @@ import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
 import type { Change } from '../../../src/domain/change.ts';
-import type { WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { GetPositionResponse, WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
 import { changeToWire } from '../../../src/wire/change-wire.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
@@ -14,7 +14,7 @@ import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
 import { rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
-import { ScriptedWatch } from '../../fakes/sidecar-scripted-watch.ts';
+import { ScriptedWatch, type ScriptedQuestion } from '../../fakes/sidecar-scripted-watch.ts';
 import { changeSourceContract } from './change-source.contract.ts';
 
 type Event = NonNullable<WatchResponse['event']>;
@@ -38,12 +38,21 @@ function wholeBatch({ changes, position, coalescedAfter }: ChangeRange, stalenes
   return message(position, { $case: 'changeBatch', value }, stalenessMs);
 }
 
+function answer({ revision, commitId }: SidecarHistory['position'], stalenessMs = 0): GetPositionResponse {
+  return { revision: BigInt(revision), commitId, stalenessMs: BigInt(stalenessMs) };
+}
+
+/** Lets everything go on that waits for nothing but its turn. */
+function everybodysTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 const progress: Event = { $case: 'progress', value: {} };
 
 function start() {
   const scripted = new ScriptedWatch();
   const clock = new FakeClock();
-  const source = new ControlPlaneSource(scripted, { clock });
+  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5 });
   const snapshots: HeldSnapshot[] = [];
   const changes: ChangeRange[] = [];
   let confirmations = 0;
@@ -60,8 +69,8 @@ function start() {
 changeSourceContract('the Watch of a control plane', () => {
   const scripted = new ScriptedWatch();
   return {
-    source: new ControlPlaneSource(scripted, { clock: new FakeClock() }),
-    provesChanges: true,
+    source: new ControlPlaneSource(scripted, { clock: new FakeClock(), random: () => 0.5 }),
+    proves: { changes: false, ranges: false },
     play: async (count) => {
       const stream = await scripted.stream(count);
       const fail = (code: 'UNAVAILABLE' | 'OUT_OF_RANGE' | 'NOT_FOUND', reason: string): void =>
@@ -69,7 +78,11 @@ changeSourceContract('the Watch of a control plane', () => {
       return {
         snapshot: async (history, stalenessMs) => await stream.send(chunk(history.snapshot(), true, stalenessMs)),
         changes: async (range, stalenessMs) => await stream.send(wholeBatch(range, stalenessMs)),
-        confirmed: async ({ position }, stalenessMs) => await stream.send(message(position, progress, stalenessMs)),
+        confirmed: async ({ position }, stalenessMs) => {
+          await stream.send(message(position, progress, stalenessMs));
+          scripted.questions[0]?.answer(answer(position, stalenessMs));
+          await everybodysTurn();
+        },
         breakOff: () => fail('UNAVAILABLE', 'SHUTTING_DOWN'),
         refuseResume: () => fail('OUT_OF_RANGE', 'REVISION_COMPACTED'),
         sayNotFound: () => fail('NOT_FOUND', 'TENANT_NOT_FOUND'),
@@ -82,7 +95,7 @@ changeSourceContract('the scripted fake', () => {
   const source = new SidecarScriptedSource();
   return {
     source,
-    provesChanges: true,
+    proves: { changes: true, ranges: true },
     play: async (count) => {
       const following = await source.following(count);
       return {
@@ -212,4 +225,130 @@ test('nobody listens for silence once it has ended', async () => {
   });
   await new Promise((resolve) => setImmediate(resolve));
   expect(somebodySleeps).toBe(false);
+});
+
+/** A sink that notes what it is told of freshness, and a stream whose first message has arrived. */
+async function followed() {
+  const { scripted, source, sink, clock } = start();
+  const memory = new SnapshotMemory({ bytesMax: 1_000_000 }).tenant('acme');
+  const history = new SidecarHistory('acme');
+  const proofs: (number | undefined)[] = [];
+  const cutOffs: string[] = [];
+  const noting: ChangeSink = {
+    ...sink,
+    held: memory,
+    ...wholeSnapshots((snapshot, stalenessMs) => {
+      memory.replace(snapshot);
+      proofs.push(stalenessMs);
+    }),
+    changes: (range, stalenessMs) => {
+      memory.advance(range);
+      proofs.push(stalenessMs);
+    },
+    confirmed: (_, stalenessMs) => void proofs.push(stalenessMs),
+    cutOff: (reason) => void cutOffs.push(reason),
+  };
+  const following = source.follow('acme', undefined, noting, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  clock.advance(300);
+  await stream.send(chunk(history.snapshot(), true, 20));
+  const [question] = scripted.questions as [ScriptedQuestion];
+  return { scripted, clock, history, proofs, cutOffs, following, stream, question };
+}
+
+test('the first message is as old as the request for it, and asks at once where the source is', async () => {
+  const { proofs, question, scripted } = await followed();
+  expect(proofs).toEqual([320]);
+  expect(question.tenant).toBe('acme');
+  expect(scripted.questions).toHaveLength(1);
+});
+
+test('an answer counts from its question, and no later message of the stream proves anything', async () => {
+  const { clock, history, proofs, stream, question } = await followed();
+  clock.advance(400);
+  await stream.send(message(history.position, progress, 0));
+  question.answer(answer(history.position, 5));
+  await everybodysTurn();
+  expect(proofs.slice(1)).toEqual([undefined, 405]);
+});
+
+test('an answer that speaks of more than is held counts once that is held, still from its question', async () => {
+  const { clock, history, proofs, stream, question } = await followed();
+  const committed = [1, 2, 3].map((count) => history.commit(createRoute(exampleKey(`v${count}`))));
+  question.answer(answer(rangeOf(committed[1] ?? []).position));
+  await everybodysTurn();
+  await stream.send(wholeBatch(rangeOf(committed[0] ?? []), 0));
+  clock.advance(100);
+  await stream.send(wholeBatch(rangeOf([...(committed[1] ?? []), ...(committed[2] ?? [])]), 0));
+  expect(proofs.slice(1)).toEqual([undefined, undefined, 100]);
+});
+
+test('who is always behind the newest answer has what older ones prove', async () => {
+  const { scripted, clock, history, proofs, stream } = await followed();
+  const committed = Array.from({ length: 4 }, (_, count) => history.commit(createRoute(exampleKey(`v${count}`))));
+  for (const [index, changes] of committed.entries()) {
+    scripted.questions[0]?.answer(answer(rangeOf(changes).position));
+    await everybodysTurn();
+    clock.advance(sidecarLimits.askIntervalMs);
+    await everybodysTurn();
+    if (index > 0) await stream.send(wholeBatch(rangeOf(committed[index - 1] ?? []), 0));
+  }
+  expect(proofs.filter((proof) => proof !== undefined)).toEqual([320, 2_000, 2_000, 2_000]);
+});
+
+test('an answer of another history, or of less than was told before, proves nothing', async () => {
+  const { scripted, clock, history, proofs, question } = await followed();
+  question.answer(answer({ ...history.position, commitId: 'restored' }));
+  await everybodysTurn();
+  clock.advance(sidecarLimits.askIntervalMs);
+  await everybodysTurn();
+  scripted.questions[0]?.answer(answer({ ...history.position, revision: history.position.revision - 1 }));
+  await everybodysTurn();
+  expect(proofs).toEqual([320]);
+});
+
+test('it asks about every second, also after a question that was not answered', async () => {
+  const { scripted, clock, question, history } = await followed();
+  question.fail(new TrafficManagerError({ code: 'DEADLINE_EXCEEDED', message: 'too late' }));
+  await everybodysTurn();
+  expect(scripted.questions).toHaveLength(0);
+  clock.advance(sidecarLimits.askIntervalMs - 1);
+  await everybodysTurn();
+  expect(scripted.questions).toHaveLength(0);
+  clock.advance(1);
+  await everybodysTurn();
+  expect(scripted.questions).toHaveLength(1);
+  scripted.questions[0]?.answer(answer(history.position));
+  await everybodysTurn();
+  expect(scripted.questions).toHaveLength(0);
+});
+
+test('a source that tells and does not answer is said to be cut off', async () => {
+  const { scripted, clock, history, cutOffs, stream } = await followed();
+  for (let count = 0; count < 5; count++) {
+    expect(cutOffs).toEqual([]);
+    scripted.questions[0]?.fail(new TrafficManagerError({ code: 'UNAVAILABLE', message: 'not now' }));
+    await everybodysTurn();
+    clock.advance(sidecarLimits.askIntervalMs);
+    await stream.send(message(history.position, progress));
+  }
+  expect(cutOffs).toEqual(['the source does not say how fresh it is: not now']);
+});
+
+test('a source that does not know the question is given up, and says so', async () => {
+  const { question, following } = await followed();
+  question.fail(new TrafficManagerError({ code: 'UNIMPLEMENTED', message: 'unknown method' }));
+  expect(await following).toMatchObject({
+    kind: 'disconnected',
+    error: new Error('the source does not know GetPosition, so that nobody can tell how fresh it is'),
+  });
+});
+
+test('it asks nothing any more once it has ended', async () => {
+  const { scripted, clock, following, stream } = await followed();
+  stream.end();
+  await following;
+  clock.advance(10 * sidecarLimits.askIntervalMs);
+  await everybodysTurn();
+  expect(scripted.questions).toEqual([]);
 });

@@ -145,3 +145,16 @@ test('a tenant that does not exist, and one that is not followed', async () => {
   await using closed = start({ scope: { tenants: [], onDemand: false } });
   await expect(closed.watches.open('acme', 0, callContext())).rejects.toMatchObject({ reason: 'SNAPSHOT_NOT_READY' });
 });
+
+test('where a tenant is, is known whatever watches are refused', async () => {
+  const services = new Set(['cart', 'search']);
+  await using run = await startLive({ scope: { tenants: ['acme'], onDemand: false, services }, bytesMax: 1 });
+  const { watches, history, following } = run;
+  await expect(watches.open('acme', 0, callContext())).rejects.toMatchObject({ reason: 'SNAPSHOT_NOT_READY' });
+  expect((await watches.find('acme', callContext())).position).toMatchObject(history.position);
+  following.tell((sink) =>
+    sink.changes(rangeOf(history.commit({ kind: 'delete_tenant', tenant: 'acme', etag: '' })), 0),
+  );
+  expect((await watches.find('acme', callContext())).position).toMatchObject(history.position);
+  await expect(watches.find('globex', callContext())).rejects.toMatchObject({ reason: 'SNAPSHOT_NOT_READY' });
+});

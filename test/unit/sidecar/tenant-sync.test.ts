@@ -329,6 +329,8 @@ test('a snapshot that nobody vouches for is held, and stale', async () => {
   following.tell((sink) => sink.snapshot(history.snapshot(), undefined));
   expect(sync.state).toEqual({ kind: 'stale', reason: 'no relay answers' });
   expect(heldUrl(sync)).toBeDefined();
+  // Not as young as this process.
+  expect(sync.stalenessMs()).toBe(sidecarLimits.unknownAgeMs);
 });
 
 test('its source sees what is held, and what its digest would be', async () => {

@@ -7,6 +7,7 @@ import type { Change } from '../../../src/domain/change.ts';
 import {
   WatchResponse,
   type ChangeBatch,
+  type GetPositionResponse,
   type WatchRequest,
 } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
@@ -20,6 +21,7 @@ class SpokenSource {
   readonly requests: Fields<WatchRequest>[] = [];
   #messages: WatchResponse[] = [];
   #wake: (() => void) | undefined;
+  #answer: ((position: GetPositionResponse) => void) | undefined;
   #broken = false;
 
   async *watch(request: Fields<WatchRequest>, signal?: AbortSignal): AsyncGenerator<WatchResponse, void, void> {
@@ -39,6 +41,19 @@ class SpokenSource {
   async say(...messages: readonly WatchResponse[]): Promise<void> {
     this.#messages.push(...messages);
     this.#wake?.();
+    await nextTurn();
+  }
+
+  /** Where it is, once somebody has asked. */
+  asked(): Promise<GetPositionResponse> {
+    return new Promise((resolve) => {
+      this.#answer = resolve;
+    });
+  }
+
+  /** Answers the question that waits. */
+  async answer(position: GetPositionResponse): Promise<void> {
+    this.#answer?.(position);
     await nextTurn();
   }
 
@@ -75,7 +90,10 @@ async function follow(): Promise<Stage> {
   const sync = new TenantSync({
     tenant: 'acme',
     memory,
-    source: new ControlPlaneSource({ watch: (request, options) => source.watch(request, options?.signal) }, { clock }),
+    source: new ControlPlaneSource(
+      { watch: (request, options) => source.watch(request, options?.signal), getPosition: () => source.asked() },
+      { clock, random: () => 0.5 },
+    ),
     clock,
     random: () => 0,
     logger,
@@ -195,7 +213,15 @@ describe('a sidecar that follows a watch', () => {
     clock.advance(2_000);
     await source.say({ ...batch(1, tenant.log.slice(0, 1)), stalenessMs: undefined });
     expect(sync.stalenessMs()).toBe(2_000);
+    const position = { revision: 2n, commitId: tenant.position.commitId, stalenessMs: 40n };
+    // Neither for hearing that this is all, which may have been on its way for long: that takes an answer.
     await source.say({ ...batch(2, tenant.log.slice(1)), stalenessMs: 40n });
+    expect(sync.stalenessMs()).toBe(2_000);
+    await source.answer(position);
+    expect(sync.stalenessMs()).toBe(2_040);
+    clock.advance(1_000);
+    await nextTurn();
+    await source.answer(position);
     expect(sync.stalenessMs()).toBe(40);
     await sync[Symbol.asyncDispose]();
   });

@@ -12,9 +12,12 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type handleServerStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.ts";
@@ -120,9 +123,29 @@ export interface WatchResponse {
   /**
    * The sender held everything committed up to `revision`, and nothing newer was known to it, at most this many
    * milliseconds before it sent this: about 0 from a live control plane; a sidecar adds its own staleness. Not set: it
-   * knows of newer changes already, which follow. Of a snapshot only the last part has it.
+   * knows of newer changes already, which follow. Of a snapshot only the last part has it. The time that the message was
+   * under way is not in it, and can be long (a frozen network, a full buffer): GetPosition is for those who must know.
    */
   stalenessMs?: bigint | undefined;
+}
+
+/** For GetPosition. */
+export interface GetPositionRequest {
+  /** Required. */
+  tenant: string;
+}
+
+/** Where a server's memory of a tenant is. */
+export interface GetPositionResponse {
+  /** It holds everything up to this revision. */
+  revision: bigint;
+  /** The commit id at that revision. */
+  commitId: string;
+  /**
+   * Nothing newer was committed, at most this many milliseconds before it answered: from a control plane how long ago it
+   * compared its memory with the database, from a sidecar its staleness.
+   */
+  stalenessMs: bigint;
 }
 
 function createBaseWatchRequest(): WatchRequest {
@@ -531,6 +554,126 @@ export const WatchResponse: MessageFns<WatchResponse> = {
   },
 };
 
+function createBaseGetPositionRequest(): GetPositionRequest {
+  return { tenant: "" };
+}
+
+export const GetPositionRequest: MessageFns<GetPositionRequest> = {
+  encode(message: GetPositionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPositionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPositionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGetPositionResponse(): GetPositionResponse {
+  return { revision: 0n, commitId: "", stalenessMs: 0n };
+}
+
+export const GetPositionResponse: MessageFns<GetPositionResponse> = {
+  encode(message: GetPositionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asIntN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+      }
+      writer.uint32(8).int64(message.revision);
+    }
+    if (message.commitId !== "") {
+      writer.uint32(18).string(message.commitId);
+    }
+    if (message.stalenessMs !== 0n) {
+      if (BigInt.asIntN(64, message.stalenessMs) !== message.stalenessMs) {
+        throw new globalThis.Error("value provided for field message.stalenessMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.stalenessMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetPositionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetPositionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.commitId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.stalenessMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /**
  * Streams of changes, served alike by the control plane and by every sidecar (from memory).
  *
@@ -569,6 +712,11 @@ export const WatchResponse: MessageFns<WatchResponse> = {
  * RetryInfo). UNAVAILABLE: the server goes away, or has not got so far itself (REVISION_NOT_REACHED): resume anywhere.
  * NOT_FOUND (TENANT_NOT_FOUND).
  * A stream that breaks loses nothing: resume after the `revision` of the last message.
+ *
+ * How fresh a watcher is, a stream cannot tell by itself: nothing in a message says how long it was under way. A round trip
+ * can. Ask GetPosition now and then. When what the watcher holds reaches the answer's `revision`, it was all there was at the
+ * moment of asking less `staleness_ms`, by the watcher's own clock and however long anything took. (So is the first message of
+ * a watch that has `staleness_ms`, counted from when the watch was asked for.)
  */
 export type WatchServiceService = typeof WatchServiceService;
 export const WatchServiceService = {
@@ -582,11 +730,31 @@ export const WatchServiceService = {
     responseSerialize: (value: WatchResponse): Buffer => Buffer.from(WatchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchResponse => WatchResponse.decode(value),
   },
+  /**
+   * Where the server's memory of a tenant is: cheap, it reads nothing else. A deleted tenant has a position like any other,
+   * because its watches go on too. NOT_FOUND (TENANT_NOT_FOUND) when there was never such a tenant. UNAVAILABLE
+   * (SNAPSHOT_NOT_READY) from a sidecar that does not hold it.
+   */
+  getPosition: {
+    path: "/trafficmanager.v1.WatchService/GetPosition" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetPositionRequest): Buffer => Buffer.from(GetPositionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetPositionRequest => GetPositionRequest.decode(value),
+    responseSerialize: (value: GetPositionResponse): Buffer => Buffer.from(GetPositionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetPositionResponse => GetPositionResponse.decode(value),
+  },
 } as const;
 
 export interface WatchServiceServer extends UntypedServiceImplementation {
   /** Watches one tenant until either side ends it. */
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
+  /**
+   * Where the server's memory of a tenant is: cheap, it reads nothing else. A deleted tenant has a position like any other,
+   * because its watches go on too. NOT_FOUND (TENANT_NOT_FOUND) when there was never such a tenant. UNAVAILABLE
+   * (SNAPSHOT_NOT_READY) from a sidecar that does not hold it.
+   */
+  getPosition: handleUnaryCall<GetPositionRequest, GetPositionResponse>;
 }
 
 export interface WatchServiceClient extends Client {
@@ -597,6 +765,26 @@ export interface WatchServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchResponse>;
+  /**
+   * Where the server's memory of a tenant is: cheap, it reads nothing else. A deleted tenant has a position like any other,
+   * because its watches go on too. NOT_FOUND (TENANT_NOT_FOUND) when there was never such a tenant. UNAVAILABLE
+   * (SNAPSHOT_NOT_READY) from a sidecar that does not hold it.
+   */
+  getPosition(
+    request: GetPositionRequest,
+    callback: (error: ServiceError | null, response: GetPositionResponse) => void,
+  ): ClientUnaryCall;
+  getPosition(
+    request: GetPositionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetPositionResponse) => void,
+  ): ClientUnaryCall;
+  getPosition(
+    request: GetPositionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetPositionResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const WatchServiceClient = makeGenericClientConstructor(
