@@ -27,7 +27,10 @@ export class ScriptedServices {
     );
     front.serve(
       WatchServiceService,
-      { watch: async ({ tenant }, writer, context) => this.#watch(tenant, writer as never, context) },
+      {
+        watch: async ({ tenant }, writer, context) => this.#watch(tenant, writer as never, context),
+        getPosition: async ({ tenant }) => ({ revision: BigInt(tenant.length), commitId: tenant, stalenessMs: 0n }),
+      },
       options,
     );
   }
