@@ -32,6 +32,8 @@ export type ControlPlaneConfig = {
   readonly tombstoneHours: number;
   /** `TM_RECONCILE_MINUTES`: how often every stream is compared with Postgres, entry by entry, 1 to 1,440; 15. */
   readonly reconcileMinutes: number;
+  /** `TM_METRICS_ADDRESS`: where Prometheus finds `/metrics`, over HTTP; not set: nowhere. */
+  readonly metricsAddress: string | undefined;
   /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
   readonly drainMs: number;
   /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
@@ -60,6 +62,8 @@ export function readControlPlaneConfig(variables: NodeJS.ProcessEnv): ControlPla
     natsUrl: natsUrlFrom(environment),
     tombstoneHours: environment.integer('TM_TOMBSTONE_HOURS', { fallback: 24, min: 1, max: 8_760 }),
     reconcileMinutes: environment.integer('TM_RECONCILE_MINUTES', { fallback: 15, min: 1, max: 1_440 }),
+    metricsAddress:
+      environment.optional('TM_METRICS_ADDRESS') && environment.address('TM_METRICS_ADDRESS', '127.0.0.1:9464'),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };

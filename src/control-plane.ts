@@ -2,6 +2,7 @@ import { Admission } from './app/admission.ts';
 import { HistoryRetention } from './app/history-retention.ts';
 import { Leadership } from './app/relay/leadership.ts';
 import { relayLimits } from './app/relay/limits.ts';
+import { relayMetrics } from './app/relay/relay-metrics.ts';
 import { Relay } from './app/relay/relay.ts';
 import { streamStatus, type StreamStatusSource } from './app/relay/stream-status.ts';
 import { Replica } from './app/replica.ts';
@@ -41,6 +42,7 @@ import { addHealth } from './platform/grpc/health.ts';
 import { addReflection } from './platform/grpc/add-reflection.ts';
 import type { Logger } from './platform/logger.ts';
 import { connectNats } from './platform/nats/connect-nats.ts';
+import { serveMetrics } from './platform/metrics-server.ts';
 import { afterSockets } from './platform/turns.ts';
 import { createRateLimits } from './platform/rate-limits.ts';
 import { resolverHandlers } from './serving/resolver-service.ts';
@@ -66,6 +68,12 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   const history = new PostgresChangeHistory({ database, clock });
   startRetention({ config, database, logger }, started);
   const publishing = startRelay({ config, replicaId, replica, store, database, logger }, started);
+
+  if (config.metricsAddress !== undefined) {
+    const metrics = publishing === undefined ? [] : relayMetrics(publishing.relay);
+    const { url } = started.use(await serveMetrics(config.metricsAddress, metrics));
+    logger.info({ url }, 'the control plane serves metrics');
+  }
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());

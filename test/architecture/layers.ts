@@ -54,6 +54,7 @@ export const layers: readonly Layer[] = [
       'lru-cache',
       'nats',
       'pino',
+      'prom-client',
       'rate-limiter-flexible',
     ],
   },

@@ -8,6 +8,7 @@ import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchBoot } from './stream/bench-boot.ts';
 import { benchPublish } from './stream/bench-publish.ts';
 import { benchStream } from './stream/bench-stream.ts';
+import { benchTakeover } from './stream/bench-takeover.ts';
 import { benchWatch } from './watch/bench-watch.ts';
 import { benchAttacks } from './wire/bench-attacks.ts';
 import { benchInterop } from './wire/bench-interop.ts';
@@ -60,6 +61,10 @@ const benches: Readonly<
   stream: {
     about: 'ms from a commit to the sources of 1, 100 and 500 sidecars at 20/s, and of one at 300/s and 1,000/s',
     run: benchStream,
+  },
+  takeover: {
+    about: 'ms from kill -9 of the publishing control plane to a change that the other one has stored, 8 times',
+    run: benchTakeover,
   },
   watch: {
     about: 'a change to the last of 1,000 and 10,000 watchers, and what watchers and routes take of a replica',

@@ -1,6 +1,7 @@
 import { connect, StringCodec, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { message, Tenant, type TrafficManagerClient } from '../../src/client/index.ts';
+import { findFreePort } from '../../deploy/embedded/listen-address.ts';
 import { startTestControlPlane } from '../support/control-plane.ts';
 import { provideNatsServer, type TestNats } from '../support/nats.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
@@ -16,12 +17,15 @@ describe('a change stream', () => {
   let published: PublishedStreams;
   const owned = new AsyncDisposableStack();
   let tenants = 0;
+  let metricsUrl: string;
 
   beforeAll(async () => {
     nats = owned.use(await (await provideNatsServer()).start());
     database = owned.use(await createDatabase(inject('postgresUrl')));
     // A comparison each second, and tombstones for as long as it takes to look at them.
-    const config = { natsUrl: nats.url, reconcileMinutes: 1 / 60, tombstoneHours: 1 };
+    metricsUrl = `http://127.0.0.1:${await findFreePort()}/metrics`;
+    const metricsAddress = new URL(metricsUrl).host;
+    const config = { natsUrl: nats.url, reconcileMinutes: 1 / 60, tombstoneHours: 1, metricsAddress };
     ({ client } = owned.use(await startTestControlPlane(database.url, config)));
     published = owned.use(await readPublishedStreams(nats.url, database.url));
     connection = await connect({ servers: `127.0.0.1:${nats.port}`, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
@@ -35,6 +39,11 @@ describe('a change stream', () => {
     for (let version = 0; version < routes; version++)
       await client.routes.createRoute({ route: routeOf(keyOf(tenant, `v${version}`)) });
     return tenant;
+  }
+
+  async function repairs(): Promise<number> {
+    const text = await (await fetch(metricsUrl)).text();
+    return Number(/^traffic_manager_stream_repairs_total (\d+)$/m.exec(text)?.[1]);
   }
 
   async function move(tenant: string, version: string, url: string): Promise<void> {
@@ -139,12 +148,28 @@ describe('a change stream', () => {
         await connection.jetstream().publish(`tm.v1.${tenant}.route.cart.production.v9`, other.data);
       },
     ],
-  ] as const)('that %s is repaired', async (_name, harm) => {
+  ] as const)('that %s is repaired, and that is counted, reported and answered', async (_name, harm) => {
     const tenant = await newTenant(4);
     const before = await published.untilEqual(tenant);
+    const repairsBefore = await repairs();
     await harm(tenant);
     expect(await published.difference(tenant)).toBeDefined();
     const after = await published.untilEqual(tenant);
     expect(after.meta?.epoch).not.toBe(before.meta?.epoch);
+    // The report is written right after the meta that ends the repair.
+    let status = (await client.changeStreams.getChangeStream({ tenant })).changeStream;
+    while (status?.counters?.repairs !== 1n)
+      status = (await client.changeStreams.getChangeStream({ tenant })).changeStream;
+    expect(await repairs()).toBe(repairsBefore + 1);
+  });
+
+  test('whose figures are asked for over HTTP: only those, and only to be read', async () => {
+    const root = new URL('/', metricsUrl);
+    expect((await fetch(root)).status).toBe(404);
+    expect((await fetch(metricsUrl, { method: 'POST' })).status).toBe(405);
+    const text = await (await fetch(metricsUrl)).text();
+    expect(text).toContain('traffic_manager_stream_leader 1');
+    // Whoever scrapes it is not told who the tenants are.
+    expect(text).not.toContain('tenant-');
   });
 });

@@ -32,6 +32,7 @@ export async function startTestControlPlane(
       watchStallMsMax: 30_000,
       changeRetentionDays: 30,
       natsUrl: undefined,
+      metricsAddress: undefined,
       tombstoneHours: 24,
       reconcileMinutes: 15,
       drainMs: 10_000,

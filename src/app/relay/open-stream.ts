@@ -33,7 +33,13 @@ export type KnownStream = {
 /** A look at a stream: it is what it should be, or what is wrong with it. */
 export type Look =
   | { readonly kind: 'sound'; readonly open: OpenStream }
-  | { readonly kind: 'suspicious'; readonly head: StreamHead; readonly reason: string };
+  | {
+      readonly kind: 'suspicious';
+      readonly head: StreamHead;
+      readonly reason: string;
+      /** The tenant never had a stream: filling it repairs nothing. */
+      readonly isNew: boolean;
+    };
 
 /** The right to publish is not this replica's (any more): nothing is wrong. */
 export class NotLeadingError extends Error {}
@@ -62,9 +68,17 @@ export async function lookAtStream(
   const { window } = tenant;
   const { term } = leadership;
   if (term === undefined) throw new NotLeadingError('the right to publish was lost');
-  if (meta === undefined) return { kind: 'suspicious', head, reason: 'the stream is new, or was emptied' };
+  if (meta === undefined) {
+    const isNew = expected === undefined;
+    return {
+      kind: 'suspicious',
+      head,
+      isNew,
+      reason: isNew ? 'the stream is new' : 'the stream was emptied or removed',
+    };
+  }
   const reason = wrong ?? suspicionOf(head, meta, expected) ?? (await historySuspicionOf(options, tenant, meta));
-  if (reason !== undefined) return { kind: 'suspicious', head, reason };
+  if (reason !== undefined) return { kind: 'suspicious', head, isNew: false, reason };
   return {
     kind: 'sound',
     open: {

@@ -5,7 +5,7 @@ import type { TenantReplica } from '../tenant-replica.ts';
 import { relayLimits } from './limits.ts';
 import type { RelayOptions } from './relay-options.ts';
 import { beaconOf } from './stream-meta.ts';
-import { TenantRelay } from './tenant-relay.ts';
+import { TenantRelay, type RelayCounters } from './tenant-relay.ts';
 
 type Followed = {
   readonly relay: TenantRelay;
@@ -42,6 +42,18 @@ export class Relay {
   /** The relay of one tenant; undefined: this replica does not know the tenant. */
   find(tenant: string): TenantRelay | undefined {
     return this.#tenants.get(tenant)?.relay;
+  }
+
+  get leads(): boolean {
+    return this.#options.leadership.term !== undefined;
+  }
+
+  /** What all tenants' relays have done since the start. */
+  totals(): RelayCounters {
+    const totals: RelayCounters = { batches: 0, changes: 0, failures: 0, comparisons: 0, repairs: 0 };
+    for (const { relay } of this.#tenants.values())
+      for (const counter of Object.keys(totals) as (keyof RelayCounters)[]) totals[counter] += relay.counters[counter];
+    return totals;
   }
 
   #follow(tenant: TenantReplica): void {

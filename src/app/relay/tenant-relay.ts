@@ -157,11 +157,14 @@ export class TenantRelay {
       const { open, report } = await repairStream(this.#options, this.#tenant, look);
       this.#report = report;
       this.#recorded = { open, report };
-      this.#counters.repairs++;
       const { logger } = this.#options;
       // A tenant's first stream is no repair.
-      if (look.head.sequence === 0) logger.info({ tenant: this.#tenant.tenant, ...report }, 'filled a stream');
-      else logger.warn({ tenant: this.#tenant.tenant, ...report }, 'repaired a stream');
+      if (look.isNew) {
+        logger.info({ tenant: this.#tenant.tenant, ...report }, 'filled a stream');
+      } else {
+        this.#counters.repairs++;
+        logger.warn({ tenant: this.#tenant.tenant, ...report }, 'repaired a stream');
+      }
       this.#opened(open);
     });
   }

@@ -130,7 +130,7 @@ export interface ChangeStreamCounters {
   failures: bigint;
   /** Comparisons of the stream with the database. */
   comparisons: bigint;
-  /** Times that the stream was filled anew. */
+  /** Times that the stream was not what the database has, and was made so. Filling a new one is none. */
   repairs: bigint;
 }
 
