@@ -11,6 +11,7 @@ import {
   type TrafficManagerClient,
   type TrafficPolicy,
 } from '../client/index.ts';
+import { deactivateRoutes, deactivationsOf, type Deactivation } from './deactivate-routes.ts';
 import { forEachConcurrently } from './for-each-concurrently.ts';
 import { cliLimits } from './limits.ts';
 import { manifestResources, type ManifestResources } from './manifest-resources.ts';
@@ -23,6 +24,8 @@ export interface ApplyOptions {
   readonly file: string;
   /** Of the control plane: `host:port`, `grpc://host:port` or `unix:/path`. */
   readonly address: string;
+  /** Also where that switches more of a tenant's ACTIVE routes off than the server's shrink protection allows; false when not set. */
+  readonly force?: boolean | undefined;
   /** Told of every change, in a line for people. */
   readonly onProgress?: ((line: string) => void) | undefined;
   /** Who applies, for the audit log. */
@@ -44,9 +47,9 @@ export interface ApplyResult {
   readonly unchanged: number;
 }
 
-/** A tenant, route or policy that the server refused. */
+/** A tenant, route or policy that the server refused, or all routes of a tenant that were to be switched off. */
 export interface RefusedResource {
-  /** Such as `route acme/cart/production/v2`. */
+  /** Such as `route acme/cart/production/v2`, or `routes of acme`. */
   readonly resource: string;
   readonly error: TrafficManagerError;
 }
@@ -67,27 +70,28 @@ export class ApplyError extends Error {
  * simply be applied again. Never deletes: what the file does not mention stays as it is.
  *
  * Each step is whole before the next begins, so that no policy sends calls where no route answers yet, or no longer: tenants;
- * routes created, updated and activated; policies; routes deactivated.
+ * routes created, updated and activated; policies; routes deactivated. The last is all or nothing for each tenant, as it is what
+ * shrink protection is about.
  *
  * @throws ManifestError before anything is sent, when the file is not a manifest.
  * @throws ApplyError when the server refuses resources: all of that step that it refuses, 20 at most.
  * @throws TrafficManagerError at once for any other failure of a call; the file's own errors come from node:fs.
  */
 export async function applyFile(options: ApplyOptions): Promise<ApplyResult> {
-  const { file, address, onProgress = () => undefined, actor, correlationId, timeoutMs, signal, token } = options;
+  const { file, address, actor, correlationId, timeoutMs, signal, token } = options;
   const resources = manifestResources(parseManifest({ file, text: await readFile(file, 'utf8') }));
   using client = createClient({ address, defaults: { actor, correlationId, timeoutMs, signal, token } });
-  return await applyResources(client, resources, onProgress);
+  return await applyResources(client, resources, options);
 }
 
 async function applyResources(
   client: TrafficManagerClient,
   { tenants, routes, policies }: ManifestResources,
-  onProgress: (line: string) => void,
+  { onProgress = () => undefined, force = false }: ApplyOptions,
 ): Promise<ApplyResult> {
   let changes = 0;
   const changed = new Set<string>();
-  const record = (resource: string, change: Change | undefined) => {
+  const record = (resource: string, change: Pick<Change, 'action' | 'revision'> | undefined) => {
     if (change === undefined) return;
     changes++;
     changed.add(resource);
@@ -112,10 +116,16 @@ async function applyResources(
   await eachResource(policies, policyName, async (trafficPolicy, name) => {
     record(name, (await client.policies.setTrafficPolicy({ trafficPolicy })).change);
   });
-  const toDeactivate = routes.filter(({ state }) => state === RouteState.ROUTE_STATE_INACTIVE);
-  await eachResource(toDeactivate, routeName, async (route, name) => {
-    if (states.get(route) === route.state) return;
-    record(name, (await client.routes.deactivateRoute({ key: route.key })).change);
+  const toDeactivate = routes.filter(
+    (route) => route.state === RouteState.ROUTE_STATE_INACTIVE && states.get(route) !== route.state,
+  );
+  await eachResource(deactivationsOf(toDeactivate, force), deactivationName, async (deactivation) => {
+    const revisions = await deactivateRoutes(client, deactivation);
+    for (const [index, route] of deactivation.routes.entries()) {
+      const revision = revisions[index];
+      const action = ChangeAction.CHANGE_ACTION_DEACTIVATED;
+      record(routeName(route), revision === undefined ? undefined : { action, revision });
+    }
   });
   return { changes, unchanged: tenants.length + routes.length + policies.length - changed.size };
 }
@@ -123,7 +133,7 @@ async function applyResources(
 /** One step. What the server refuses for its content is gathered, so that one run shows all of it. */
 async function eachResource<Resource>(
   resources: readonly Resource[],
-  nameOf: (resource: Resource) => string,
+  nameOf: (resource: Resource, error?: TrafficManagerError) => string,
   work: (resource: Resource, name: string) => Promise<void>,
 ): Promise<void> {
   const refused: RefusedResource[] = [];
@@ -133,7 +143,7 @@ async function eachResource<Resource>(
       await work(resource, name);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      refused.push({ resource: name, error });
+      refused.push({ resource: nameOf(resource, error), error });
       if (refused.length >= cliLimits.applyFailuresMax) throw new ApplyError(refused);
     }
   });
@@ -201,6 +211,12 @@ const verbs: Readonly<Record<ChangeAction, string>> = {
 
 function routeName({ key }: Route): string {
   return `route ${key === undefined ? '' : formatKey(key)}`;
+}
+
+/** Of the route that was refused, where it was a single one. */
+function deactivationName({ tenant, routes }: Deactivation, error?: TrafficManagerError): string {
+  const route = routes[Number(error?.metadata['index'])];
+  return route === undefined ? `routes of ${tenant}` : routeName(route);
 }
 
 function policyName({ key }: TrafficPolicy): string {

@@ -20,13 +20,14 @@ export function errorLines(error: unknown): string[] {
   return [`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`];
 }
 
-/** What is wrong in one line, then a line for each field violation and for the hint to retry. */
+/** What is wrong in one line, then a line for each field violation and for what to do. */
 function callErrorLines(error: TrafficManagerError): string[] {
   const reason = error.reason === '' ? '' : ` (${error.reason})`;
   return [
     `${error.code}${reason}: ${error.message}`,
     ...error.fieldViolations.map(({ field, description }) => `  ${field}: ${description}`),
     ...(error.retryDelayMs === undefined ? [] : [`  retry after: ${error.retryDelayMs} ms`]),
+    ...(error.reason === 'SHRINK_REFUSED' ? ['  if that is meant: --force, or "force": true in JSON'] : []),
   ];
 }
 

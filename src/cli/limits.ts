@@ -8,6 +8,8 @@ export const cliLimits = {
   applyInFlightMax: 16,
   /** Refused resources that one `apply` reports before it gives up: a screenful. */
   applyFailuresMax: 20,
+  /** What the API takes in a batch: its writes are judged together. */
+  batchWritesMax: 10_000,
   /** Entries that a list command fetches unless told: 10,000 routes of about 1 KiB are 10 MiB of output. */
   listEntriesDefault: 10_000,
   /** What the API gives a page. */

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { message, Route, RouteState, TrafficManagerError } from '../../src/client/index.ts';
+import { createClient, message, Route, RouteState, TrafficManagerError } from '../../src/client/index.ts';
 import { ApplyError, applyFile, type ApplyOptions } from '../../src/cli/apply.ts';
+import { deactivateRoutes, deactivationsOf } from '../../src/cli/deactivate-routes.ts';
 import { cliLimits } from '../../src/cli/limits.ts';
-import { Refusal, startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { Refusal } from './cli-refusal.ts';
 
 const SHOP = new URL('../../deploy/examples/shop.yaml', import.meta.url).pathname;
 
@@ -124,9 +126,64 @@ test('a version is switched off only after the policy has let go of it', async (
     'CreateRoute',
     'CreateRoute',
     'SetTrafficPolicy',
-    'DeactivateRoute',
+    'BatchWriteRoutes',
   ]);
+  expect(progress.at(-1)).toMatch(/^route acme\/cart\/production\/v1 deactivated \(revision \d+\)$/);
   expect(stateOf('v1')).toBe(RouteState.ROUTE_STATE_INACTIVE);
+});
+
+test('what a tenant switches off is one transaction: refused it changes nothing, forced it goes through', async () => {
+  await applyText(manyRoutes(11));
+  const off = manyRoutes(11, 'INACTIVE');
+  const error = await failureOf(applyText(off));
+  expect(error).toBeInstanceOf(ApplyError);
+  expect((error as ApplyError).refused).toMatchObject([
+    { resource: 'routes of acme', error: { reason: 'SHRINK_REFUSED' } },
+  ]);
+  expect(methods().filter((method) => method === 'BatchWriteRoutes')).toHaveLength(1);
+  expect(progress).toEqual([]);
+  expect(activeRoutes()).toBe(11);
+  expect(await applyText(off, { force: true })).toEqual({ changes: 11, unchanged: 1 });
+  expect(activeRoutes()).toBe(0);
+  expect(await applyText(off)).toEqual({ changes: 0, unchanged: 12 });
+  expect(methods()).not.toContain('BatchWriteRoutes');
+});
+
+test('more than fit in a transaction are not judged in parts: they are refused, or forced', async () => {
+  await applyText(manyRoutes(1));
+  const [route] = [...server.routes.values()] as [Route];
+  const routes = Array.from({ length: 10_001 }, (_, index) => {
+    const version = `v${index}`;
+    server.routes.set(`acme/cart/production/${version}`, { ...route, key: { ...route.key!, version } });
+    return server.routes.get(`acme/cart/production/${version}`)!;
+  });
+  using client = createClient({ address: server.address });
+  server.calls.length = 0;
+  for (const deactivation of deactivationsOf(routes, false)) {
+    await expect(deactivateRoutes(client, deactivation)).rejects.toMatchObject({ reason: 'SHRINK_REFUSED' });
+  }
+  expect(methods()).toEqual([]);
+  for (const deactivation of deactivationsOf(routes, true)) await deactivateRoutes(client, deactivation);
+  expect(methods()).toEqual(['BatchWriteRoutes', 'BatchWriteRoutes']);
+  expect(activeRoutes()).toBe(0);
+});
+
+test('a route that cannot be switched off is named, and those of another tenant are switched off all the same', async () => {
+  const tenants = (state: string) =>
+    `tenants:\n${['acme', 'globex'].map((tenant) => tenantOf(tenant, state)).join('\n')}`;
+  await applyText(tenants('ACTIVE'));
+  const deleted = server.routes.get('acme/cart/production/v1')!;
+  server.intercept = ({ method }) => {
+    if (method !== 'BatchWriteRoutes') return;
+    server.routes.set('acme/cart/production/v1', { ...deleted, state: RouteState.ROUTE_STATE_DELETED });
+  };
+  const { refused } = (await failureOf(applyText(tenants('INACTIVE')))) as ApplyError;
+  expect(refused).toMatchObject([{ resource: 'route acme/cart/production/v1', error: { reason: 'ROUTE_DELETED' } }]);
+  expect(stateOf('v0')).toBe(RouteState.ROUTE_STATE_ACTIVE);
+  expect(progress.toSorted()).toEqual([
+    expect.stringMatching(/^route globex\/cart\/production\/v0 deactivated/),
+    expect.stringMatching(/^route globex\/cart\/production\/v1 deactivated/),
+  ]);
 });
 
 test('a deleted route comes back in one change, with the endpoints of the file', async () => {
@@ -230,10 +287,21 @@ test('a signal ends the apply', async () => {
   expect(await failureOf(apply({ signal: controller.signal }))).toMatchObject({ code: 'CANCELLED' });
 });
 
-function manyRoutes(count: number): string {
+function activeRoutes(): number {
+  return [...server.routes.values()].filter(({ state }) => state === RouteState.ROUTE_STATE_ACTIVE).length;
+}
+
+/** Two routes of a tenant, as an entry of a manifest. */
+function tenantOf(tenant: string, state: string): string {
+  const route = (version: string) => `{ version: ${version}, state: ${state}, endpoints: [{ url: "grpc://a:1" }] }`;
+  const environments = `[{ environment: production, routes: [${route('v0')}, ${route('v1')}] }]`;
+  return `  - { tenant: ${tenant}, services: [{ service: cart, environments: ${environments} }] }`;
+}
+
+function manyRoutes(count: number, state = 'ACTIVE'): string {
   const routes = Array.from(
     { length: count },
-    (_, index) => `  - { version: v${index}, endpoints: [{ url: "grpc://a:1" }] }`,
+    (_, index) => `  - { version: v${index}, state: ${state}, endpoints: [{ url: "grpc://a:1" }] }`,
   );
   return shop(`routes:\n${routes.join('\n')}`);
 }

@@ -17,7 +17,8 @@ import {
 } from '../../src/client/index.ts';
 import { ErrorInfo } from '../../src/gen/google/rpc/status.ts';
 import { SnapshotChunk, type WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
-import { Refusal, startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { Refusal } from './cli-refusal.ts';
 
 const KEY = { tenant: 'acme', service: 'cart', environment: 'production', version: 'v1' };
 

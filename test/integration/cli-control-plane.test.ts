@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
@@ -5,6 +7,7 @@ import { readControlPlaneConfig } from '../../src/config.ts';
 import { startControlPlane } from '../../src/control-plane.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import { makeScratchDirectory } from '../support/scratch-directory.ts';
 
 /** The command line against the real thing: what the fake of the other files cannot vouch for. */
 
@@ -72,6 +75,39 @@ test('the example converges, from nothing and after a deletion', async () => {
   expect(await result('apply', '-f', shop)).toEqual({ changes: 3, unchanged: 23 });
   expect(await result('apply', '-f', shop)).toEqual({ changes: 0, unchanged: 26 });
 });
+
+test('an apply that switches many routes off is refused, unless it is forced', async () => {
+  await using directory = await makeScratchDirectory();
+  const apply = async (active: number, ...options: string[]) => {
+    const file = join(directory.path, 'manifest.yaml');
+    await writeFile(file, versions(60, active));
+    return run('apply', '-f', file, ...options);
+  };
+  const activeRoutes = async () => {
+    const { routes } = (await result('routes', 'list', 'acme')) as { routes: { state: string }[] };
+    return routes.filter(({ state }) => state === 'ROUTE_STATE_ACTIVE').length;
+  };
+  expect(await apply(60)).toMatchObject({ code: 0 });
+  const { code, errors } = await apply(47);
+  expect(code).toBe(1);
+  expect(errors).toMatch(/^ {2}routes of acme: FAILED_PRECONDITION \(SHRINK_REFUSED\): .* 13 of 60 .* 12;/m);
+  expect(errors).toMatch(/--force/);
+  expect(await activeRoutes()).toBe(60);
+
+  expect(await apply(48)).toMatchObject({ code: 0 });
+  expect(await apply(0, '--force')).toMatchObject({ code: 0 });
+  expect(await activeRoutes()).toBe(0);
+});
+
+/** A manifest of one service's versions: the first `active` answer, the others are switched off. */
+function versions(count: number, active: number): string {
+  const routes = Array.from({ length: count }, (_unused, index) => {
+    const state = index < active ? 'ACTIVE' : 'INACTIVE';
+    return { version: `v${index}`, state, endpoints: [{ url: 'grpc://a:1' }] };
+  });
+  const services = [{ service: 'cart', environments: [{ environment: 'production', routes }] }];
+  return JSON.stringify({ tenants: [{ tenant: 'acme', services }] });
+}
 
 test('lookups answer what was applied', async () => {
   await result('apply', '-f', shop);

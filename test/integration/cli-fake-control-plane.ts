@@ -10,7 +10,6 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
 } from '@grpc/grpc-js';
-import { BadRequest, ErrorInfo, RetryInfo, Status } from '../../src/gen/google/rpc/status.ts';
 import { Change, ChangeAction } from '../../src/gen/trafficmanager/v1/change.ts';
 import {
   ResolverServiceService,
@@ -22,8 +21,11 @@ import {
 import { RouteState, type Route, type RouteKey } from '../../src/gen/trafficmanager/v1/route.ts';
 import {
   RouteServiceService,
+  type BatchWriteRoutesRequest,
+  type BatchWriteRoutesResponse,
   type CreateRouteRequest,
   type ListRoutesRequest,
+  type RouteWrite,
   type UpdateRouteRequest,
 } from '../../src/gen/trafficmanager/v1/route_service.ts';
 import { TenantState, type Tenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
@@ -42,6 +44,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import { notFound, Refusal, replyWithError, wrongField } from './cli-refusal.ts';
 
 /** A call as the server saw it. */
 export interface SeenCall {
@@ -49,31 +52,6 @@ export interface SeenCall {
   readonly request: unknown;
   readonly metadata: Record<string, unknown>;
   readonly deadline: Date | number;
-}
-
-/** What a handler throws to fail a call with details. */
-export class Refusal extends Error {
-  readonly code: status;
-  readonly reason: string;
-  readonly metadata: Record<string, string>;
-  readonly violations: { field: string; description: string }[];
-  readonly retryDelayMs: number | undefined;
-
-  constructor(fields: {
-    code: status;
-    reason: string;
-    message: string;
-    metadata?: Record<string, string>;
-    violations?: { field: string; description: string }[];
-    retryDelayMs?: number;
-  }) {
-    super(fields.message);
-    this.code = fields.code;
-    this.reason = fields.reason;
-    this.metadata = fields.metadata ?? {};
-    this.violations = fields.violations ?? [];
-    this.retryDelayMs = fields.retryDelayMs;
-  }
 }
 
 /** A real gRPC server over Maps: as much of the contract as the client and the command line need. */
@@ -135,6 +113,50 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
     return { ...Change.decode(new Uint8Array()), tenant, revision: owner.revision, ...change };
   }
 
+  /** All or nothing, as the real one; only routes, and of them what the command line writes. */
+  function batchWriteRoutes({ tenant, writes, force }: BatchWriteRoutesRequest): BatchWriteRoutesResponse {
+    const before = new Map(routes);
+    const owner = tenants.get(tenant);
+    const revision = owner?.revision ?? 0n;
+    try {
+      if (writes.length > 10_000) throw wrongField('writes', 'has more than 10000 entries');
+      const written = writes.map((write, index) => writeOfBatch(write, index));
+      if (!force) assertNotShrunk(tenant, before);
+      const results = written.map(({ route, change }) => {
+        return { revision: route.revision, etag: route.etag, changed: change !== undefined, change: undefined };
+      });
+      return { results, revision: owner?.revision ?? 0n };
+    } catch (error) {
+      routes.clear();
+      for (const [name, route] of before) routes.set(name, route);
+      if (owner !== undefined) owner.revision = revision;
+      throw error;
+    }
+  }
+
+  function writeOfBatch({ write }: RouteWrite, index: number) {
+    try {
+      if (write?.$case === 'deactivateRoute') return deactivateRoute(write.value);
+      throw wrongField(`writes[${index}]`, 'is of a kind that this fake does not know');
+    } catch (error) {
+      if (error instanceof Refusal) error.metadata['index'] = String(index);
+      throw error;
+    }
+  }
+
+  function assertNotShrunk(tenant: string, before: ReadonlyMap<string, Route>): void {
+    const active = [...before].filter(
+      ([, { key, state }]) => key?.tenant === tenant && state === RouteState.ROUTE_STATE_ACTIVE,
+    );
+    const lost = active.filter(([name]) => routes.get(name)?.state !== RouteState.ROUTE_STATE_ACTIVE).length;
+    if (lost <= Math.max(10, Math.floor(active.length / 5))) return;
+    throw new Refusal({
+      code: status.FAILED_PRECONDITION,
+      reason: 'SHRINK_REFUSED',
+      message: `${lost} of ${active.length} are too many.`,
+    });
+  }
+
   function saveRoute(after: Route, action: ChangeAction): { route: Route; revision: bigint; change: Change } {
     const key = after.key!;
     const before = routes.get(routeName(key));
@@ -166,10 +188,19 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
     return saveRoute({ ...before, endpoints, labels }, ChangeAction.CHANGE_ACTION_UPDATED);
   }
 
+  /** Of a deleted route the state can be changed by undeleting it only. */
+  const ofLiveRoutes: ReadonlySet<ChangeAction> = new Set([
+    ChangeAction.CHANGE_ACTION_ACTIVATED,
+    ChangeAction.CHANGE_ACTION_DEACTIVATED,
+  ]);
+
   function setState(state: RouteState, action: ChangeAction) {
     return ({ key }: { key?: RouteKey | undefined }) => {
       const before = routes.get(routeName(key!));
       if (before === undefined) throw notFound('ROUTE_NOT_FOUND', routeName(key!));
+      if (before.state === RouteState.ROUTE_STATE_DELETED && ofLiveRoutes.has(action)) {
+        throw new Refusal({ code: status.FAILED_PRECONDITION, reason: 'ROUTE_DELETED', message: 'It is deleted.' });
+      }
       if (before.state === state) return { route: before, revision: before.revision, change: undefined };
       return saveRoute({ ...before, state }, action);
     };
@@ -246,6 +277,7 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
   }
 
   const { ROUTE_STATE_ACTIVE, ROUTE_STATE_INACTIVE, ROUTE_STATE_DELETED } = RouteState;
+  const deactivateRoute = setState(ROUTE_STATE_INACTIVE, ChangeAction.CHANGE_ACTION_DEACTIVATED);
   server.addService(RouteServiceService, {
     createRoute: unary('CreateRoute', createRoute),
     updateRoute: unary('UpdateRoute', updateRoute),
@@ -256,9 +288,10 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
       return { route };
     }),
     activateRoute: unary('ActivateRoute', setState(ROUTE_STATE_ACTIVE, ChangeAction.CHANGE_ACTION_ACTIVATED)),
-    deactivateRoute: unary('DeactivateRoute', setState(ROUTE_STATE_INACTIVE, ChangeAction.CHANGE_ACTION_DEACTIVATED)),
+    deactivateRoute: unary('DeactivateRoute', deactivateRoute),
     deleteRoute: unary('DeleteRoute', setState(ROUTE_STATE_DELETED, ChangeAction.CHANGE_ACTION_DELETED)),
     undeleteRoute: unary('UndeleteRoute', setState(ROUTE_STATE_ACTIVE, ChangeAction.CHANGE_ACTION_UNDELETED)),
+    batchWriteRoutes: unary('BatchWriteRoutes', batchWriteRoutes),
   });
   server.addService(TenantServiceService, {
     createTenant: unary('CreateTenant', createTenant),
@@ -307,38 +340,6 @@ export async function startFakeControlPlane(bindAddress = '127.0.0.1:0'): Promis
     [Symbol.asyncDispose]: async () => server.forceShutdown(),
   };
   return fake;
-}
-
-function replyWithError<Response>(error: unknown, trailers: Metadata, reply: sendUnaryData<Response>): void {
-  if (!(error instanceof Refusal)) {
-    reply({ code: status.INTERNAL, details: String(error), metadata: trailers });
-    return;
-  }
-  const { code, message } = error;
-  trailers.set(
-    'grpc-status-details-bin',
-    Buffer.from(Status.encode({ code, message, details: details(error) }).finish()),
-  );
-  reply({ code, details: message, metadata: trailers });
-}
-
-function details({ reason, metadata, violations, retryDelayMs }: Refusal): Status['details'] {
-  const packed = [pack('ErrorInfo', ErrorInfo.encode({ reason, domain: 'trafficmanager.v1', metadata }).finish())];
-  if (violations.length > 0)
-    packed.push(pack('BadRequest', BadRequest.encode({ fieldViolations: violations }).finish()));
-  if (retryDelayMs !== undefined) {
-    const retryDelay = { seconds: BigInt(Math.floor(retryDelayMs / 1_000)), nanos: (retryDelayMs % 1_000) * 1_000_000 };
-    packed.push(pack('RetryInfo', RetryInfo.encode({ retryDelay }).finish()));
-  }
-  return packed;
-}
-
-function pack(name: string, value: Uint8Array): Status['details'][number] {
-  return { typeUrl: `type.googleapis.com/google.rpc.${name}`, value: Buffer.from(value) };
-}
-
-function notFound(reason: string, name: string): Refusal {
-  return new Refusal({ code: status.NOT_FOUND, reason, message: `There is no ${name}.`, metadata: { name } });
 }
 
 function routeName({ tenant, service, environment, version }: RouteKey): string {

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runProgram } from '../../src/cli/program.ts';
 import type { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
-import { Refusal, startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { startFakeControlPlane, type FakeControlPlane } from './cli-fake-control-plane.ts';
+import { Refusal } from './cli-refusal.ts';
 
 const SHOP = new URL('../../deploy/examples/shop.yaml', import.meta.url).pathname;
 const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;

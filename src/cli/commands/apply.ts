@@ -8,11 +8,13 @@ export function addApplyCommand(program: Command, terminal: Terminal): void {
     .command('apply')
     .description('make the control plane hold what a manifest says; what the file does not mention is left alone')
     .requiredOption('-f, --file <file>', 'the manifest, such as deploy/examples/shop.yaml')
-    .action(async ({ file }: { file: string }, command: Command) => {
+    .option('--force', 'even when that takes many routes out of use')
+    .action(async ({ file, force }: { file: string; force?: boolean }, command: Command) => {
       const { address, actor, correlationId, timeout: timeoutMs, token } = globalOptions(command);
       const onProgress = (line: string) => terminal.stderr.write(`${line}\n`);
       const { signal } = terminal;
-      const result = await applyFile({ file, address, actor, correlationId, timeoutMs, token, signal, onProgress });
+      const defaults = { address, actor, correlationId, timeoutMs, token, signal };
+      const result = await applyFile({ file, force, onProgress, ...defaults });
       await openOutput(command, terminal).result(result);
     });
 }
