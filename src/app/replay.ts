@@ -4,7 +4,7 @@ import type { Mutation } from '../domain/mutation.ts';
 import type { TenantView } from '../domain/tenant-view.ts';
 import type { ChangeHistory } from '../ports/change-history.ts';
 import type { CommitReply, ConfigurationStore } from '../ports/configuration-store.ts';
-import { fingerprintOf, type WriteOutcome, type WriteRequest, type WriteResult } from './write-request.ts';
+import { fingerprintOf, type Repetition, type WriteOutcome, type WriteResult } from './write-request.ts';
 
 /** What a reply is rebuilt from. */
 export type ReplayOptions = {
@@ -15,7 +15,7 @@ export type ReplayOptions = {
 };
 
 /** The first reply again, rebuilt from the change log. Throws REQUEST_ID_REUSED when something else is asked now. */
-export async function replay(options: ReplayOptions, request: WriteRequest, reply: CommitReply): Promise<WriteResult> {
+export async function replay(options: ReplayOptions, request: Repetition, reply: CommitReply): Promise<WriteResult> {
   if (reply.fingerprint !== fingerprintOf(request)) {
     throw new DomainError(
       'REQUEST_ID_REUSED',

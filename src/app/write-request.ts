@@ -16,6 +16,12 @@ export type WriteRequest = {
   readonly signal: AbortSignal;
 };
 
+/** As much of a request as its first reply is found and rebuilt by. */
+export type Repetition = Pick<WriteRequest, 'requestId' | 'validateOnly' | 'question'> & {
+  /** Of a mutation only the resource counts; a rollback of a tenant needs none. */
+  readonly transaction: Pick<Transaction, 'tenant' | 'mutations' | 'restoresFrom'>;
+};
+
 /** What changed since a rollback was worked out is no longer all in memory: it must be worked out anew. */
 export class WorkedOutTooLongAgoError extends Error {}
 
@@ -31,7 +37,7 @@ export type WriteResult = {
 };
 
 /** Of what a request asks for, whatever its id. */
-export function fingerprintOf({ question, validateOnly }: WriteRequest): string {
+export function fingerprintOf({ question, validateOnly }: Pick<WriteRequest, 'question' | 'validateOnly'>): string {
   return digest64(JSON.stringify([question, validateOnly]));
 }
 

@@ -2,9 +2,11 @@ import type { Clock } from '../platform/clock.ts';
 import type { ChangeHistory } from '../ports/change-history.ts';
 import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-store.ts';
 import { tenantNotFound } from '../domain/transaction.ts';
+import { replay } from './replay.ts';
 import type { Replica } from './replica.ts';
+import type { TenantReplica } from './tenant-replica.ts';
 import { TenantWriter } from './tenant-writer.ts';
-import type { WriteRequest, WriteResult } from './write-request.ts';
+import type { Repetition, WriteRequest, WriteResult } from './write-request.ts';
 
 export type WriterOptions = {
   readonly replica: Replica;
@@ -28,10 +30,28 @@ export class Writer {
   async write(request: WriteRequest): Promise<WriteResult> {
     const { tenant, mutations } = request.transaction;
     // Only tenants that exist, or are being created, get a place in memory: names of strangers must not fill it.
-    if (this.#options.replica.find(tenant) === undefined && mutations[0]?.kind !== 'create_tenant') {
-      if ((await this.#options.replica.findStrong(tenant)) === undefined) throw tenantNotFound(tenant);
-    }
+    if (mutations[0]?.kind !== 'create_tenant' && (await this.#find(tenant)) === undefined)
+      throw tenantNotFound(tenant);
     return this.#writerOf(tenant).submit(request);
+  }
+
+  /**
+   * What a request was answered the first time; undefined: it has no id, or one that was not used in the last 24 hours. For those
+   * who must read the past to know what to write: it may be gone when the request is repeated. `write` answers repetitions itself.
+   */
+  async firstReply(request: Repetition): Promise<WriteResult | undefined> {
+    const { store, history } = this.#options;
+    const { tenant } = request.transaction;
+    if (request.requestId === '') return undefined;
+    const replica = await this.#find(tenant);
+    if (replica === undefined) return undefined;
+    const [reply] = await store.replies(tenant, [request.requestId]);
+    return reply && (await replay({ store, history, view: replica.state }, request, reply));
+  }
+
+  async #find(tenant: string): Promise<TenantReplica | undefined> {
+    const { replica } = this.#options;
+    return replica.find(tenant) ?? (await replica.findStrong(tenant));
   }
 
   #writerOf(tenant: string): TenantWriter {

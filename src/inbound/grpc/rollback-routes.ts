@@ -12,16 +12,21 @@ import { changeToWire } from '../../wire/change-wire.ts';
 import { encodeFirst } from '../../wire/page-wire.ts';
 import { encodeChange } from '../../wire/watch-wire.ts';
 import { checkedRouteKey } from './route-mutations.ts';
-import { validateRequestId, type Write } from './write-call.ts';
+import { validateRequestId, type FirstReply, type Write } from './write-call.ts';
 
 /** Changes that a dry run of a whole tenant shows. */
 const shownChangesMax = 1_000;
 
-export type RollbackOptions = { readonly write: Write; readonly history: ChangeHistory };
+export type RollbackOptions = {
+  readonly write: Write;
+  /** Asked before the history: what that reached when a request was made it may no longer reach when it is repeated. */
+  readonly firstReply: FirstReply;
+  readonly history: ChangeHistory;
+};
 
 /** RollbackRoute. */
 export async function rollbackRouteCall(
-  { write, history }: RollbackOptions,
+  { write, firstReply, history }: RollbackOptions,
   request: RollbackRouteRequest,
   context: CallContext,
 ): Promise<WriteResult> {
@@ -31,22 +36,17 @@ export async function rollbackRouteCall(
   validateRequestId(violations, request.requestId);
   violations.assertNone();
   const { etag, requestId, validateOnly } = request;
+  const question = ['rollback_route', key, revision, etag];
+  const call = { tenant: key.tenant, requestId, validateOnly, question };
+  const first = await firstReply({ ...call, mutations: [{ kind: 'restore_route', key, value: undefined, etag }] });
+  if (first !== undefined) return first;
   const mutation = await rollbackRoute(history, { key, revision, etag });
-  return write(
-    {
-      tenant: key.tenant,
-      mutations: [mutation],
-      requestId,
-      validateOnly,
-      question: ['rollback_route', key, revision, etag],
-    },
-    context,
-  );
+  return write({ ...call, mutations: [mutation] }, context);
 }
 
 /** RollbackTenant. */
 export async function rollbackTenantCall(
-  { write, history }: RollbackOptions,
+  { write, firstReply, history }: RollbackOptions,
   request: RollbackTenantRequest,
   context: CallContext,
 ): Promise<RollbackTenantResponse> {
@@ -56,14 +56,16 @@ export async function rollbackTenantCall(
   const revision = checkedRevision(violations, request.revision);
   validateRequestId(violations, requestId);
   violations.assertNone();
-  const question = ['rollback_tenant', tenant, revision, force];
-  const result = await rollbackTenant({
-    history,
-    tenant,
-    revision,
-    write: (mutations, restoresFrom) =>
-      write({ tenant, mutations, requestId, validateOnly, force, question, restoresFrom }, context),
-  });
+  const call = { tenant, requestId, validateOnly, force, question: ['rollback_tenant', tenant, revision, force] };
+  const first = await firstReply({ ...call, mutations: [], restoresFrom: revision });
+  const result =
+    first ??
+    (await rollbackTenant({
+      history,
+      tenant,
+      revision,
+      write: (mutations, restoresFrom) => write({ ...call, mutations, restoresFrom }, context),
+    }));
   const changes = result.outcomes.flatMap((outcome) => outcome.change ?? []);
   return {
     revision: BigInt(result.revision),

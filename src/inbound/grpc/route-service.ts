@@ -13,16 +13,18 @@ import { createListRoutes } from './list-routes.ts';
 import { rollbackRouteCall, rollbackTenantCall } from './rollback-routes.ts';
 import { checkedRouteKey, createRouteMutation, updateRouteMutation } from './route-mutations.ts';
 import { assertTenantInUse } from './tenant-in-use.ts';
-import { singleOutcome, validateRequestId, type Write } from './write-call.ts';
+import { singleOutcome, validateRequestId, type FirstReply, type Write } from './write-call.ts';
 
 export type RouteHandlersOptions = {
   readonly write: Write;
+  readonly firstReply: FirstReply;
   readonly store: ConfigurationStore;
   readonly history: ChangeHistory;
 };
 
 /** RouteService over the writer, the store and the history. */
-export function routeHandlers({ write, store, history }: RouteHandlersOptions): Handlers<typeof RouteServiceService> {
+export function routeHandlers(options: RouteHandlersOptions): Handlers<typeof RouteServiceService> {
+  const { write, store, history } = options;
   return {
     createRoute: async ({ route, requestId, validateOnly }, context) => {
       const violations = new Violations();
@@ -69,9 +71,8 @@ export function routeHandlers({ write, store, history }: RouteHandlersOptions): 
     undeleteRoute: async (request, context) =>
       routeReply(await byKey(write, { ...request, kind: 'undelete_route' }, context)),
     batchWriteRoutes: createBatchWrite(write),
-    rollbackRoute: async (request, context) =>
-      routeReply(await rollbackRouteCall({ write, history }, request, context)),
-    rollbackTenant: (request, context) => rollbackTenantCall({ write, history }, request, context),
+    rollbackRoute: async (request, context) => routeReply(await rollbackRouteCall(options, request, context)),
+    rollbackTenant: (request, context) => rollbackTenantCall(options, request, context),
   };
 }
 

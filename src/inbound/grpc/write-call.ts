@@ -31,6 +31,9 @@ export type WriteCall = {
 /** Carries out a mutating call on behalf of its caller. */
 export type Write = (call: WriteCall, context: CallContext) => Promise<WriteResult>;
 
+/** What a mutating call was answered the first time; undefined: it is no repetition. */
+export type FirstReply = (call: WriteCall) => Promise<WriteResult | undefined>;
+
 /** Adds what is wrong with a request id; '' is none. */
 export function validateRequestId(violations: Violations, requestId: string): void {
   if (requestId !== '' && !requestIdPattern.test(requestId)) {
@@ -62,10 +65,22 @@ export function createWrite({ writer, admission, newCommitId, shrinkProtection }
       },
       requestId,
       validateOnly,
-      question: call.question ?? [tenant, mutations],
+      question: questionOf(call),
       signal: context.signal,
     });
   };
+}
+
+export function createFirstReply(writer: Writer): FirstReply {
+  return async (call) => {
+    const { tenant, mutations, requestId, validateOnly, restoresFrom } = call;
+    const transaction = { tenant, mutations, restoresFrom };
+    return writer.firstReply({ transaction, requestId, validateOnly, question: questionOf(call) });
+  };
+}
+
+function questionOf({ tenant, mutations, question }: WriteCall): readonly unknown[] {
+  return question ?? [tenant, mutations];
 }
 
 /** Who calls: what the caller says of itself (`x-actor`), until there are credentials to believe. */
