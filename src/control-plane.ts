@@ -24,7 +24,7 @@ import { changeStreamHandlers } from './inbound/grpc/change-stream-service.ts';
 import { routeHandlers } from './inbound/grpc/route-service.ts';
 import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
 import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
-import { createFirstReply, createWrite } from './inbound/grpc/write-call.ts';
+import { createWrites } from './inbound/grpc/write-call.ts';
 import { NatsChangeStream } from './outbound/nats/nats-change-stream.ts';
 import { Database } from './outbound/postgres/database.ts';
 import { migrate } from './outbound/postgres/migrate.ts';
@@ -77,9 +77,8 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
 
   const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
-  const writer = new Writer({ replica, store, history, signal, clock, random });
-  const write = createWrite({
-    writer,
+  const { write, firstReply } = createWrites({
+    writer: new Writer({ replica, store, history, signal, clock, random }),
     admission,
     newCommitId: newId,
     shrinkProtection: { kind: 'limited', sharePercentMax: config.shrinkPercentMax, routesMin: config.shrinkRoutesMin },
@@ -88,7 +87,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   const requireAdministrator = administratorBy(config.administratorToken);
   const options = serviceOptions({ logger, draining: grpc.draining });
   for (const { definition, implementation } of [
-    bindService(RouteServiceService, routeHandlers({ write, firstReply: createFirstReply(writer), store, history }), options),
+    bindService(RouteServiceService, routeHandlers({ write, firstReply, store, history }), options),
     bindService(TrafficPolicyServiceService, trafficPolicyHandlers({ write, store }), options),
     bindService(TenantServiceService, tenantHandlers({ write, store, requireAdministrator }), options),
     bindService(

@@ -4,7 +4,6 @@ import type { ChangeSignal, ConfigurationStore } from '../ports/configuration-st
 import { tenantNotFound } from '../domain/transaction.ts';
 import { replay } from './replay.ts';
 import type { Replica } from './replica.ts';
-import type { TenantReplica } from './tenant-replica.ts';
 import { TenantWriter } from './tenant-writer.ts';
 import type { Repetition, WriteRequest, WriteResult } from './write-request.ts';
 
@@ -30,8 +29,9 @@ export class Writer {
   async write(request: WriteRequest): Promise<WriteResult> {
     const { tenant, mutations } = request.transaction;
     // Only tenants that exist, or are being created, get a place in memory: names of strangers must not fill it.
-    if (mutations[0]?.kind !== 'create_tenant' && (await this.#find(tenant)) === undefined)
-      throw tenantNotFound(tenant);
+    if (this.#options.replica.find(tenant) === undefined && mutations[0]?.kind !== 'create_tenant') {
+      if ((await this.#options.replica.findStrong(tenant)) === undefined) throw tenantNotFound(tenant);
+    }
     return this.#writerOf(tenant).submit(request);
   }
 
@@ -40,18 +40,13 @@ export class Writer {
    * who must read the past to know what to write: it may be gone when the request is repeated. `write` answers repetitions itself.
    */
   async firstReply(request: Repetition): Promise<WriteResult | undefined> {
-    const { store, history } = this.#options;
+    const { replica, store, history } = this.#options;
     const { tenant } = request.transaction;
     if (request.requestId === '') return undefined;
-    const replica = await this.#find(tenant);
-    if (replica === undefined) return undefined;
+    const known = replica.find(tenant) ?? (await replica.findStrong(tenant));
+    if (known === undefined) return undefined;
     const [reply] = await store.replies(tenant, [request.requestId]);
-    return reply && (await replay({ store, history, view: replica.state }, request, reply));
-  }
-
-  async #find(tenant: string): Promise<TenantReplica | undefined> {
-    const { replica } = this.#options;
-    return replica.find(tenant) ?? (await replica.findStrong(tenant));
+    return reply && (await replay({ store, history, view: known.state }, request, reply));
   }
 
   #writerOf(tenant: string): TenantWriter {

@@ -23,6 +23,8 @@ export type ShrinkProtection =
 export type Transaction = {
   readonly tenant: string;
   readonly mutations: readonly Mutation[];
+  /** Whether the mutations are a list that the caller made: what is refused then says which of them it was. */
+  readonly isBatch: boolean;
   /** Random; the same for every attempt to commit it, so that an attempt whose outcome was lost is recognised. */
   readonly commitId: string;
   readonly actor: string;
@@ -98,11 +100,11 @@ const ofTenants: ReadonlySet<Mutation['kind']> = new Set([
   'undelete_tenant',
 ]);
 
-/** Evaluates one mutation of a transaction; what is refused in a batch says which one it was. */
+/** Evaluates one mutation of a transaction; what is refused in a batch says which one it was, also in a batch of one. */
 function evaluateAt(
   index: number,
   draft: TenantDraft,
-  { tenant, mutations, actor }: Transaction,
+  { tenant, mutations, isBatch, actor }: Transaction,
   revision: number,
 ): ReturnType<typeof evaluate> {
   const mutation = mutations[index] as Mutation;
@@ -111,7 +113,7 @@ function evaluateAt(
     if (draft.tenant?.state === 'DELETED' && !ofTenants.has(mutation.kind)) throw tenantDeleted(tenant);
     return evaluate(draft, mutation, { revision, actor });
   } catch (error) {
-    throw mutations.length > 1 && error instanceof DomainError ? error.withMetadata({ index: String(index) }) : error;
+    throw isBatch && error instanceof DomainError ? error.withMetadata({ index: String(index) }) : error;
   }
 }
 

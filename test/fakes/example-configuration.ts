@@ -59,6 +59,7 @@ export function transactionOf(
   return {
     tenant,
     mutations,
+    isBatch: false,
     commitId,
     actor: 'alice',
     correlationId: `correlation-${commitId}`,

@@ -109,6 +109,22 @@ describe('BatchWriteRoutes', () => {
     expect(await bench.everyRow()).toEqual(before);
   });
 
+  test('says which write was refused of a batch of one, too, and nothing of the kind of other calls', async () => {
+    const tenant = await bench.newTenant();
+    const { routes } = bench.client;
+    const missing = { code: 'NOT_FOUND', reason: 'ROUTE_NOT_FOUND' };
+    const batch = await refusal(routes.batchWriteRoutes({ tenant, writes: [remove(tenant, 'v9')] }));
+    expect(batch).toMatchObject({ ...missing, metadata: { index: '0' } });
+    const single = await refusal(routes.deleteRoute({ key: keyOf(tenant, 'v9') }));
+    expect(single).toMatchObject(missing);
+    expect(single.metadata).not.toHaveProperty('index');
+    await createMany(bench.client, tenant, 2);
+    await bench.client.tenants.deleteTenant({ tenant });
+    const rollback = await refusal(routes.rollbackTenant({ tenant, revision: 1n, force: true }));
+    expect(rollback).toMatchObject({ reason: 'TENANT_DELETED' });
+    expect(rollback.metadata).not.toHaveProperty('index');
+  });
+
   test('names every field that is wrong, of every write, and writes nothing', async () => {
     const tenant = await bench.newTenant();
     const before = await bench.everyRow();

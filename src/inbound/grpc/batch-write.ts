@@ -23,7 +23,7 @@ export function createBatchWrite(
     const { tenant, requestId, validateOnly, force } = request;
     const mutations = checkedMutations(request);
     const question = ['batch', tenant, mutations, force];
-    const result = await write({ tenant, mutations, requestId, validateOnly, force, question }, context);
+    const result = await write({ tenant, mutations, isBatch: true, requestId, validateOnly, force, question }, context);
     const shown = validateOnly ? shownChanges(result.outcomes) : new Set<Change>();
     return {
       results: result.outcomes.map((outcome) => writeResult(outcome, shown)),

@@ -16,6 +16,8 @@ const actorPattern = /^[\u0020-\u007E]{1,128}$/;
 export type WriteCall = {
   readonly tenant: string;
   readonly mutations: readonly Mutation[];
+  /** The mutations are a list that the caller made, and a refusal says which of them it is about. */
+  readonly isBatch?: boolean;
   readonly requestId: string;
   readonly validateOnly: boolean;
   /** Of calls that shrink protection is about: true switches it off. Undefined: a single write, which it is not about. */
@@ -49,33 +51,36 @@ export type WriteOptions = {
   readonly shrinkProtection: ShrinkProtection;
 };
 
-export function createWrite({ writer, admission, newCommitId, shrinkProtection }: WriteOptions): Write {
-  return async (call, context) => {
-    const { tenant, mutations, requestId, validateOnly } = call;
-    if (call.byAdministrator !== true) await admission.admitWrites(tenant, mutations.length);
-    return writer.write({
-      transaction: {
-        tenant,
-        mutations,
-        commitId: newCommitId(),
-        actor: actorOf(context),
-        correlationId: context.correlationId,
-        shrinkProtection: call.force === false ? shrinkProtection : { kind: 'forced' },
-        restoresFrom: call.restoresFrom,
-      },
-      requestId,
-      validateOnly,
-      question: questionOf(call),
-      signal: context.signal,
-    });
-  };
-}
+/** How handlers carry mutating calls out, and find those that were carried out before. */
+export function createWrites(options: WriteOptions): { readonly write: Write; readonly firstReply: FirstReply } {
+  const { writer, admission, newCommitId, shrinkProtection } = options;
+  return {
+    write: async (call, context) => {
+      const { tenant, mutations, requestId, validateOnly } = call;
+      if (call.byAdministrator !== true) await admission.admitWrites(tenant, mutations.length);
+      return writer.write({
+        transaction: {
+          tenant,
+          mutations,
+          isBatch: call.isBatch ?? false,
+          commitId: newCommitId(),
+          actor: actorOf(context),
+          correlationId: context.correlationId,
+          shrinkProtection: call.force === false ? shrinkProtection : { kind: 'forced' },
+          restoresFrom: call.restoresFrom,
+        },
+        requestId,
+        validateOnly,
+        question: questionOf(call),
+        signal: context.signal,
+      });
+    },
 
-export function createFirstReply(writer: Writer): FirstReply {
-  return async (call) => {
-    const { tenant, mutations, requestId, validateOnly, restoresFrom } = call;
-    const transaction = { tenant, mutations, restoresFrom };
-    return writer.firstReply({ transaction, requestId, validateOnly, question: questionOf(call) });
+    firstReply: async (call) => {
+      const { tenant, mutations, requestId, validateOnly, restoresFrom } = call;
+      const transaction = { tenant, mutations, restoresFrom };
+      return writer.firstReply({ transaction, requestId, validateOnly, question: questionOf(call) });
+    },
   };
 }
 

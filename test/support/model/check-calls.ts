@@ -127,7 +127,7 @@ export class CallCheck {
     const legal = this.#log.boundaries(from, to).some((revision) => {
       const outcome = this.#evaluate(revision, call.operation);
       if (outcome.kind !== 'refused' || !outcome.reasons.has(error.reason)) return false;
-      return outcome.index === undefined || error.metadata['index'] === String(outcome.index);
+      return error.metadata['index'] === outcome.index?.toString();
     });
     assert(
       legal,

@@ -49,9 +49,8 @@ export function evaluate(log: TenantLog, revision: number, work: Work, shrink: S
 function stepsOf(log: TenantLog, revision: number, work: Work, draft: Draft): Step[] {
   switch (work.kind) {
     case 'single':
-      return allSteps([work.mutation], draft);
     case 'batch':
-      return allSteps(work.mutations, draft);
+      return allSteps(work, draft);
     case 'rollback_route': {
       if (work.revision > revision) throw new Refusal('REVISION_IN_FUTURE');
       return [draft.restoreRoute(work.path, log.at(work.revision).routes.get(work.path), work.etag)];
@@ -70,7 +69,8 @@ function stepsOf(log: TenantLog, revision: number, work: Work, draft: Draft): St
   }
 }
 
-function allSteps(mutations: readonly Mutation[], draft: Draft): Step[] {
+function allSteps(work: Extract<Work, { kind: 'single' | 'batch' }>, draft: Draft): Step[] {
+  const mutations = work.kind === 'batch' ? work.mutations : [work.mutation];
   // What is invalid in itself is refused before anything else is looked at.
   if (mutations.some((mutation) => mutation.kind === 'create' && mutation.value.hosts.length === 0))
     throw new Refusal('INVALID_FIELDS');
@@ -78,7 +78,7 @@ function allSteps(mutations: readonly Mutation[], draft: Draft): Step[] {
     try {
       return draft.mutate(mutation);
     } catch (error) {
-      if (error instanceof Refusal && mutations.length > 1) error.index = index;
+      if (error instanceof Refusal && work.kind === 'batch') error.index = index;
       throw error;
     }
   });
