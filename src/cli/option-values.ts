@@ -30,7 +30,7 @@ export function collectEndpoint(text: string, before: readonly Endpoint[] = []):
     if (name === 'weight') endpoint.weight = parseInteger(value);
     else if (name === 'priority') endpoint.priority = parseInteger(value);
     else if (name === 'zone') endpoint.zone = value;
-    else endpoint.labels[name.slice('label.'.length)] = value;
+    else endpoint.labels = { ...endpoint.labels, [name.slice('label.'.length)]: value };
   }
   return [...before, endpoint];
 }

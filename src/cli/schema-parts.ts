@@ -12,7 +12,10 @@ export const text = zod.string({
 export const integer = zod.int32({ error: 'must be a whole number' });
 export const decimal = zod.number({ error: 'must be a number' });
 export const truth = zod.boolean({ error: 'must be true or false' });
-export const labels = zod.record(text, text, { error: 'must be a map of texts' });
+/** Not `zod.record`, which leaves the key `__proto__` out without a word: a label like any other. */
+export const labels = zod
+  .preprocess(entriesOf, zod.map(text, text, { error: 'must be a map of texts' }))
+  .transform((entries): Record<string, string> => Object.fromEntries(entries));
 
 const durationError = 'must be a duration such as 250ms, 1.5s or 2m';
 export const duration = zod
@@ -46,6 +49,11 @@ export function enumName(names: Readonly<Record<string, number>>, prefix: string
     context.issues.push({ code: 'custom', message, input: given });
     return zod.NEVER;
   });
+}
+
+function entriesOf(input: unknown): unknown {
+  const isMap = typeof input === 'object' && input !== null && !Array.isArray(input);
+  return isMap ? new Map(Object.entries(input)) : input;
 }
 
 function isPlain(input: unknown): boolean {

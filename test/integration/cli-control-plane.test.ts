@@ -155,6 +155,17 @@ test('a list goes through its pages, and resumes', async () => {
   expect([...two.routes, ...more.routes]).toEqual(all.routes.slice(0, 4));
 });
 
+test('a label of any name goes in and comes out', async () => {
+  await result('apply', '-f', shop);
+  const route =
+    '{"key": {"tenant": "acme", "service": "cart", "environment": "odd", "version": "v1"}, "labels": {"__proto__": "x"}';
+  const endpoints = '"endpoints": [{"url": "grpc://a:1", "labels": {"__proto__": "y"}}]';
+  await result('call', 'RouteService/CreateRoute', `{"route": ${route}, ${endpoints}}}`);
+  const { out } = await run('routes', 'get', 'acme/cart/odd/v1', '--output', 'yaml');
+  expect(out).toMatch(/__proto__: x/);
+  expect(out).toMatch(/__proto__: y/);
+});
+
 test('call and the commands agree', async () => {
   await result('apply', '-f', shop);
   const key = { tenant: 'acme', service: 'cart', environment: 'production' };

@@ -111,6 +111,30 @@ test('a lookup that a sidecar passes on is decided by the same rules', async () 
   for (const { freshness } of answers) expect(freshness?.source).toBe(FreshnessSource.FRESHNESS_SOURCE_CONTROL_PLANE);
 });
 
+test('an attribute and a label of any name get through, also what objects have of their own', async () => {
+  const named = Object.fromEntries([['__proto__', 'eu-1']]);
+  const { revision: created } = await operator.routes.createRoute({
+    route: message(Route, {
+      key: { ...key, version: 'v4' },
+      labels: named,
+      endpoints: [{ url: 'grpc://cart-v4:1', zone: '', priority: 0, labels: named }],
+    }),
+  });
+  const rule = exampleRule({ attributes: [attribute('__proto__', prefix('eu-'))], version: 'v4' });
+  const revision = await setPolicy({ ...minimal, rules: [rule] });
+  expect(revision).toBe(created + 1n);
+  for (const requirement of [
+    { $case: 'minRevision' as const, value: revision },
+    { $case: 'strong' as const, value: true },
+  ]) {
+    const lookup = { key: { ...key, version: '' }, attributes: named, consistency: { requirement } };
+    const { route } = await app.resolver.resolve(lookup);
+    expect(route?.key?.version).toBe('v4');
+    for (const labels of [route?.labels, route?.endpoints[0]?.labels])
+      expect(Object.entries(labels ?? {})).toEqual([['__proto__', 'eu-1']]);
+  }
+});
+
 test('everything that a policy says reaches the app', async () => {
   const revision = await setPolicy(exampleFullPolicy());
   const consistency = { requirement: { $case: 'minRevision' as const, value: revision } };

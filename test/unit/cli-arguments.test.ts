@@ -39,11 +39,17 @@ test('an endpoint takes its settings after the URL, which may itself hold commas
   const first = collectEndpoint('grpc://a:1/x,y,weight=0,zone=z1,priority=2,label.rack=7=b');
   expect(first).toEqual([{ url: 'grpc://a:1/x,y', weight: 0, zone: 'z1', priority: 2, labels: { rack: '7=b' } }]);
   expect(collectEndpoint('grpc://b:1', first).map(({ weight }) => weight)).toEqual([0, undefined]);
+  const [odd] = collectEndpoint('grpc://c:1,label.__proto__=x,label.a=b');
+  expect(Object.entries(odd?.labels ?? {})).toEqual([
+    ['__proto__', 'x'],
+    ['a', 'b'],
+  ]);
   expect(() => collectEndpoint('grpc://a:1,weight=x')).toThrow(InvalidArgumentError);
 });
 
 test('repeated options gather', () => {
   expect(collectPair('b=2', collectPair('a=1=x'))).toEqual({ a: '1=x', b: '2' });
+  expect(Object.entries(collectPair('__proto__=1'))).toEqual([['__proto__', '1']]);
   expect(() => collectPair('=1')).toThrow(InvalidArgumentError);
   expect(collectWeightedVersion('v2=10', collectWeightedVersion('v1=90'))).toEqual([
     { version: 'v1', weight: 90 },

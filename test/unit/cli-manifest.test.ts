@@ -35,6 +35,20 @@ test('the example holds two tenants, a 90:10 split, an inactive route and quoted
   expect(routes[0]?.endpoints[2]?.weight).toBeUndefined();
 });
 
+test('a label may have any name, also one that objects have of their own', () => {
+  const labels = '{ __proto__: x, constructor: y }';
+  const route = `{ version: v1, endpoints: [{ url: "grpc://a:1", labels: ${labels} }], labels: ${labels} }`;
+  const service = `{ service: cart, environments: [{ environment: production, routes: [${route}] }] }`;
+  const text = `tenants: [{ tenant: acme, services: [${service}] }]`;
+  const { routes } = manifestResources(parseManifest({ file: 'shop.yaml', text }));
+  for (const kept of [routes[0]?.labels, routes[0]?.endpoints[0]?.labels]) {
+    expect(Object.entries(kept ?? {})).toEqual([
+      ['__proto__', 'x'],
+      ['constructor', 'y'],
+    ]);
+  }
+});
+
 const BROKEN: readonly [what: string, text: string, message: string][] = [
   ['an empty file', '# nothing\n', 'shop.yaml:1:1: is empty; expected the key tenants'],
   [

@@ -213,7 +213,12 @@ export const ErrorInfo: MessageFns<ErrorInfo> = {
 
             const entry3 = ErrorInfo_MetadataEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.metadata[entry3.key] = entry3.value;
+              if (entry3.key === "__proto__") {
+                const own = { value: entry3.value, configurable: true, enumerable: true, writable: true };
+                globalThis.Object.defineProperty(message.metadata, entry3.key, own);
+              } else {
+                message.metadata[entry3.key] = entry3.value;
+              }
             }
             continue;
           }

@@ -360,7 +360,12 @@ export const ResolveRequest: MessageFns<ResolveRequest> = {
 
             const entry3 = ResolveRequest_AttributesEntry.decode(reader, reader.uint32());
             if (entry3.value !== undefined) {
-              message.attributes[entry3.key] = entry3.value;
+              if (entry3.key === "__proto__") {
+                const own = { value: entry3.value, configurable: true, enumerable: true, writable: true };
+                globalThis.Object.defineProperty(message.attributes, entry3.key, own);
+              } else {
+                message.attributes[entry3.key] = entry3.value;
+              }
             }
             continue;
           }

@@ -271,7 +271,12 @@ export const Endpoint: MessageFns<Endpoint> = {
 
             const entry5 = Endpoint_LabelsEntry.decode(reader, reader.uint32());
             if (entry5.value !== undefined) {
-              message.labels[entry5.key] = entry5.value;
+              if (entry5.key === "__proto__") {
+                const own = { value: entry5.value, configurable: true, enumerable: true, writable: true };
+                globalThis.Object.defineProperty(message.labels, entry5.key, own);
+              } else {
+                message.labels[entry5.key] = entry5.value;
+              }
             }
             continue;
           }
@@ -458,7 +463,12 @@ export const Route: MessageFns<Route> = {
 
             const entry6 = Route_LabelsEntry.decode(reader, reader.uint32());
             if (entry6.value !== undefined) {
-              message.labels[entry6.key] = entry6.value;
+              if (entry6.key === "__proto__") {
+                const own = { value: entry6.value, configurable: true, enumerable: true, writable: true };
+                globalThis.Object.defineProperty(message.labels, entry6.key, own);
+              } else {
+                message.labels[entry6.key] = entry6.value;
+              }
             }
             continue;
           }
