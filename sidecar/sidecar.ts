@@ -9,8 +9,7 @@ import type { ServiceOptions } from '../src/platform/grpc/service.ts';
 import { addHealth, type Health } from '../src/platform/grpc/health.ts';
 import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
-import { connectNats } from '../src/platform/nats/connect-nats.ts';
-import { newId, systemRandom, type Random } from '../src/platform/random.ts';
+import { systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
 import { resolverInstants } from '../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';
@@ -35,7 +34,6 @@ import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
 import { SnapshotSaver } from './snapshot/snapshot-saver.ts';
 import type { ChangeSource } from './sync/change-source.ts';
 import { ControlPlaneSource } from './sync/control-plane-source.ts';
-import { NatsSource } from './sync/nats-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
 import { watchLazily } from './sync/watch-lazily.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
@@ -59,7 +57,7 @@ export async function startSidecar(
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
   const { front: kind, drainMs } = config;
-  const front = started.use(createFront({ kind, drainMs, clock: surroundings.clock, schedule: afterSockets }));
+  const front = started.use(await createFront({ kind, drainMs, clock: surroundings.clock, schedule: afterSockets }));
   const options = serviceOptions({ logger, draining: front.draining });
   serveOn(front, config, { ...surroundings, ...following, options });
   addReflection(front.library);
@@ -88,7 +86,7 @@ async function startFollowing(
   config: SidecarConfig,
   { clock, random, logger }: Surroundings & { readonly logger: Logger },
 ): Promise<Following> {
-  const source = openSource(config, { started, clock, random, logger });
+  const source = await openSource(config, { started, clock, random, logger });
   const controlPlane = started.use(createTransport({ address: config.controlPlane }));
   const breakers = new Map<string, BreakerState>([['control-plane', 'closed']]);
   const ask = createAskControlPlane({
@@ -151,10 +149,10 @@ function serveOn(
 }
 
 /** The source that the configuration names, by its scheme. */
-function openSource(
+async function openSource(
   { source: url, scope }: SidecarConfig,
   { started, clock, random, logger }: Surroundings & { started: AsyncDisposableStack; logger: Logger },
-): ChangeSource {
+): Promise<ChangeSource> {
   if (sourceKind(url) === 'grpc') {
     // Not the whole client: it loads the messages of all services, and a sidecar calls two.
     const transport = started.use(createTransport({ address: url }));
@@ -162,9 +160,9 @@ function openSource(
     const client = { watch: watchLazily(transport), getPosition };
     return new ControlPlaneSource(client, { clock, random, services: scope.services });
   }
-  const id = newId();
-  const link = started.use(connectNats({ url, name: `traffic-manager sidecar ${id}`, logger }));
-  return new NatsSource({ link, consumerName: `sidecar_${id}`, clock, random, logger });
+  // Loaded here (decision 0013): NATS's client costs every start what only this kind of source needs.
+  const { openNatsSource } = await import('./sync/open-nats-source.ts');
+  return openNatsSource({ url, started, clock, random, logger });
 }
 
 /** Calls back each time that a source which was cut off is there again. */

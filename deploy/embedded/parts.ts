@@ -6,6 +6,7 @@ import { findNatsServer, startNats } from './nats-server.ts';
 import { startPostgres } from './postgres-server.ts';
 import type { Progress } from './progress.ts';
 import type { ServerExit } from './server-process.ts';
+import { sidecarRuntime } from './sidecar-runtime.ts';
 import type { StateDirectory } from './state-directory.ts';
 
 /** Something that the embedded product consists of and that runs as a process of ours. */
@@ -96,6 +97,7 @@ export async function startControlPlane(
       ...(stores.broker === undefined ? {} : { TM_NATS_URL: stores.broker.url }),
       TM_CONTROL_PLANE_ADDRESS: address,
     },
+    runtime: {},
   });
   progress(`the control plane serves on ${address}`);
   return child;
@@ -136,6 +138,7 @@ export async function startSidecar(
       TM_SIDECAR_TENANTS: configuration.sidecarTenants,
       TM_SIDECAR_STATE_DIR: join(context.state.path, 'sidecar'),
     },
+    runtime: sidecarRuntime,
   });
   progress(`the sidecar serves on ${address === undefined ? '' : `${address} and `}${socket}`);
   progress(`the sidecar takes changes from ${describeSource(source)}`);
@@ -146,6 +149,8 @@ interface Service {
   readonly name: string;
   readonly entry: string;
   readonly settings: Readonly<Record<string, string>>;
+  /** For Node, where the operator says nothing else. */
+  readonly runtime: Readonly<Record<string, string>>;
 }
 
 async function startService(context: PartContext, service: Service): Promise<ChildService> {
@@ -154,7 +159,13 @@ async function startService(context: PartContext, service: Service): Promise<Chi
     name: service.name,
     entry: service.entry,
     workingDirectory: configuration.workingDirectory,
-    environment: { ...configuration.environment, ...service.settings },
+    environment: {
+      // From the second start on the sources are neither stripped of their types nor compiled again: 230 instead of 620 ms.
+      NODE_COMPILE_CACHE: join(state.path, 'compile-cache'),
+      ...service.runtime,
+      ...configuration.environment,
+      ...service.settings,
+    },
     logs: state.logs,
     drainMs: configuration.drainMs,
     signal,

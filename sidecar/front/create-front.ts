@@ -2,7 +2,6 @@ import type { Clock } from '../../src/platform/clock.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
 import type { Front, FrontKind, FrontOptions } from './front.ts';
 import { createGrpcJsFront } from './grpc-js-front.ts';
-import { createWireFront } from './wire-front.ts';
 
 export type CreateFrontOptions = FrontOptions & {
   readonly kind: FrontKind;
@@ -10,12 +9,14 @@ export type CreateFrontOptions = FrontOptions & {
   readonly schedule: Schedule;
 };
 
-/** The front that is configured. */
-export function createFront({ kind, ...options }: CreateFrontOptions): Front {
+/** The front that is configured. Our own engine is loaded when it is asked for (decision 0013): grpc-js is there anyway, for calls to the control plane. */
+export async function createFront({ kind, ...options }: CreateFrontOptions): Promise<Front> {
   switch (kind) {
     case 'grpc-js':
       return createGrpcJsFront(options);
-    case 'wire':
+    case 'wire': {
+      const { createWireFront } = await import('./wire-front.ts');
       return createWireFront(options);
+    }
   }
 }

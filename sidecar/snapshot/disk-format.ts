@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Position } from '../../src/domain/change.ts';
+import type { Span } from './group-block.ts';
 import { groupFromContent, type Group } from './group.ts';
 
 /**
@@ -30,8 +31,15 @@ export type Footer = {
   readonly verifiedAtMs: number;
 };
 
-export type DiskSnapshot = Footer & { readonly groups: ReadonlyMap<string, StoredGroup> };
-export type StoredGroup = { readonly service: string; readonly environment: string; readonly group: Group };
+/** A file that is believed: its records are whole, and {@link readRecords} reads them. */
+export type DiskSnapshot = Footer & { readonly records: Span };
+
+/** A group as a file has it; none: it was not held any more. */
+export type StoredGroup = {
+  readonly service: string;
+  readonly environment: string;
+  readonly group: Group | undefined;
+};
 
 /** Why a file is not believed: for the log. */
 export class RefusedFileError extends Error {}
@@ -47,10 +55,8 @@ export class SnapshotEncoder {
     return this.#add(head);
   }
 
-  /** Groups of one piece; without one: it is not held any more. */
-  records(
-    records: readonly { readonly service: string; readonly environment: string; readonly group: Group | undefined }[],
-  ): Buffer {
+  /** Groups of one piece. */
+  records(records: readonly StoredGroup[]): Buffer {
     return this.#add(Buffer.concat(records.flatMap(encodeRecord)));
   }
 
@@ -69,15 +75,7 @@ export class SnapshotEncoder {
   }
 }
 
-function encodeRecord({
-  service,
-  environment,
-  group,
-}: {
-  service: string;
-  environment: string;
-  group: Group | undefined;
-}): Buffer[] {
+function encodeRecord({ service, environment, group }: StoredGroup): Buffer[] {
   const block = group?.content ?? Buffer.alloc(0);
   const head = Buffer.alloc(recordHeadBytes);
   head[0] = service.length;
@@ -89,8 +87,8 @@ function encodeRecord({
 }
 
 /**
- * Reads a file of a tenant, as a whole or not at all. The groups' blocks are parts of `file`. Throws a RefusedFileError when it is not
- * whole, not unchanged, of another format, or of another tenant.
+ * Reads a file of a tenant, as a whole or not at all. Throws a RefusedFileError when it is not whole, not unchanged, of another
+ * format, or of another tenant.
  */
 export function decodeSnapshot(file: Buffer, tenant: string): DiskSnapshot {
   if (file.length < headBytes + lengthBytes + checksumBytes || !file.subarray(0, magic.length).equals(magic))
@@ -105,25 +103,44 @@ export function decodeSnapshot(file: Buffer, tenant: string): DiskSnapshot {
   const footerStart = footerEnd - content.readUInt32LE(footerEnd);
   const footer = JSON.parse(content.toString('utf8', footerStart, footerEnd)) as Footer;
   if (footer.tenant !== tenant) throw new RefusedFileError(`it is of tenant ${footer.tenant}`);
-  return { ...footer, groups: groupsIn(content.subarray(headBytes, footerStart)) };
+  const records = { buffer: file, start: headBytes, end: footerStart };
+  if (!areWhole(records))
+    throw new RefusedFileError('its records do not end where they should: another program wrote it');
+  return { ...footer, records };
 }
 
-function groupsIn(records: Buffer): Map<string, StoredGroup> {
-  const groups = new Map<string, StoredGroup>();
-  for (let at = 0; at < records.length;) {
-    const serviceAt = at + recordHeadBytes;
-    const environmentAt = serviceAt + (records[at] ?? 0);
-    const blockAt = environmentAt + (records[at + 1] ?? 0);
-    const blockEnd = blockAt + records.readUInt32LE(at + 2);
-    const service = records.toString('latin1', serviceAt, environmentAt);
-    const environment = records.toString('latin1', environmentAt, blockAt);
-    const name = `${service}/${environment}`;
-    if (blockEnd === blockAt) groups.delete(name);
-    else {
-      const stored = { policyBytes: records.readUInt32LE(at + 6), asOf: records.readDoubleLE(at + 10) };
-      groups.set(name, { service, environment, group: groupFromContent(records.subarray(blockAt, blockEnd), stored) });
-    }
+/** Looked at first, so that reading them stops half-way for no file. */
+function areWhole({ buffer, start, end }: Span): boolean {
+  let at = start;
+  while (at + recordHeadBytes <= end) at = blockAt(buffer, at) + buffer.readUInt32LE(at + 2);
+  return at === end;
+}
+
+/** Where the block of the record at `at` begins. */
+function blockAt(file: Buffer, at: number): number {
+  return at + recordHeadBytes + (file[at] ?? 0) + (file[at + 1] ?? 0);
+}
+
+/**
+ * Tells each record, in the file's order. A group's block is a part of the file until it {@link Group.settle}s. One pass that makes
+ * nothing between a record and its group: with a view of each block and a map of all of them, 10,000 routes took 45 ms of a cold start.
+ */
+export function readRecords({ buffer, start, end }: Span, tell: (stored: StoredGroup) => void): void {
+  for (let at = start; at < end;) {
+    const environmentAt = at + recordHeadBytes + (buffer[at] ?? 0);
+    const blockStart = blockAt(buffer, at);
+    const blockEnd = blockStart + buffer.readUInt32LE(at + 2);
+    const isHeld = blockEnd > blockStart;
+    tell({
+      service: buffer.toString('latin1', at + recordHeadBytes, environmentAt),
+      environment: buffer.toString('latin1', environmentAt, blockStart),
+      group: isHeld
+        ? groupFromContent(
+            { buffer, start: blockStart, end: blockEnd },
+            { policyBytes: buffer.readUInt32LE(at + 6), asOf: buffer.readDoubleLE(at + 10) },
+          )
+        : undefined,
+    });
     at = blockEnd;
   }
-  return groups;
 }

@@ -31,7 +31,7 @@ export function spanOf(bytes: Uint8Array): Span {
   return { buffer, start: 0, end: buffer.length };
 }
 
-export function encodeBlock({ policy, routes }: BlockContent): Buffer {
+export function encodeBlock({ policy, routes }: BlockContent): Span {
   const each = Array.from(routes);
   const policyBytes = policy === undefined ? 0 : policy.end - policy.start;
   let bytes = groupHeadBytes + policyBytes;
@@ -50,7 +50,7 @@ export function encodeBlock({ policy, routes }: BlockContent): Buffer {
     at += block.write(version, at, 'latin1');
     at += answer.buffer.copy(block, at, answer.start, answer.end);
   }
-  return block;
+  return { buffer: block, start: 0, end: bytes };
 }
 
 /** `traffic_policy` of a ResolveResponse, with its tag. */

@@ -37,14 +37,16 @@ export class Group implements ServiceEnvironment {
   readonly bytes: number;
   readonly #policy: HeldPolicy | undefined;
   #block: Buffer;
-  #start = 0;
+  #start: number;
   #place: Place | undefined;
 
-  constructor(block: Buffer, policy: HeldPolicy | undefined, asOf: number) {
-    this.#block = block;
+  /** `block` is read in its place until {@link settle}. */
+  constructor(block: Span, policy: HeldPolicy | undefined, asOf: number) {
+    this.#block = block.buffer;
+    this.#start = block.start;
     this.#policy = policy;
     this.asOf = asOf;
-    this.bytes = groupBytes + slotBytesOf(block.length) + (policy?.bytes ?? 0);
+    this.bytes = groupBytes + slotBytesOf(block.end - block.start) + (policy?.bytes ?? 0);
   }
 
   get policy(): TrafficPolicy | undefined {
@@ -98,7 +100,8 @@ export class Group implements ServiceEnvironment {
 
   /** Moves its block into slabs, where it stays until it is released. */
   settle(slabs: Slabs): void {
-    this.#place = slabs.store(this.#block);
+    const end = this.#start + blockBytes(this.#block, this.#start);
+    this.#place = slabs.store({ buffer: this.#block, start: this.#start, end });
     this.#block = this.#place.slab.buffer;
     this.#start = this.#place.start;
   }
@@ -123,7 +126,7 @@ export function createGroup(routes: Iterable<Route>, policy: TrafficPolicy | und
 }
 
 /** A group from its bytes on disk. `policyBytes`: what its policy takes, 0 when it has none. */
-export function groupFromContent(content: Buffer, { policyBytes, asOf }: { policyBytes: number; asOf: number }): Group {
+export function groupFromContent(content: Span, { policyBytes, asOf }: { policyBytes: number; asOf: number }): Group {
   return new Group(content, policyBytes === 0 ? undefined : new HeldPolicy(policyBytes), asOf);
 }
 

@@ -28,7 +28,7 @@ export async function restoreMemories(options: RestoreOptions): Promise<Readonly
     // From the future: the machine's date was wrong then, or is now, and nothing is known of its age.
     restored.set(tenant, ageMs < 0 ? sidecarLimits.unknownAgeMs : ageMs);
     const { revision } = snapshot.position;
-    logger.info({ tenant, revision, groups: snapshot.groups.size, ageMs }, 'restored a snapshot from disk');
+    logger.info({ tenant, revision, groups: tenantMemory.size, ageMs }, 'restored a snapshot from disk');
   }
   return restored;
 }

@@ -1,3 +1,5 @@
+import type { Span } from './group-block.ts';
+
 /** Where a block lies. */
 export type Place = { readonly slab: Slab; readonly start: number };
 
@@ -37,14 +39,14 @@ export class Slabs {
   }
 
   /** Copies a block into a slot. */
-  store(block: Uint8Array): Place {
-    const slotBytes = slotBytesOf(block.length);
+  store({ buffer, start: from, end }: Span): Place {
+    const slotBytes = slotBytesOf(end - from);
     const slab = this.#openSlab(slotBytes);
     const slot = slab.free.pop() ?? slab.fresh++;
     slab.used++;
     if (slab.used === slab.slots) this.#close(slab);
     const start = slot * slotBytes;
-    slab.buffer.set(block, start);
+    buffer.copy(slab.buffer, start, from, end);
     return { slab, start };
   }
 

@@ -47,6 +47,7 @@ class Saving implements AsyncDisposable {
   readonly #subscription: Disposable;
   #writing: Promise<void> | undefined;
   #isBehind = false;
+  #hasFailed = false;
 
   constructor(saved: Saved, options: SnapshotSaverOptions) {
     this.#saved = saved;
@@ -69,12 +70,18 @@ class Saving implements AsyncDisposable {
     const { tenant, memory } = this.#saved;
     if (memory.tenant === undefined) return;
     this.#isBehind = false;
+    const { logger } = this.#options;
     try {
       const isWritten = await this.#options.files.write(memory, () => this.#footer());
       if (!isWritten) this.#isBehind = true;
+      else if (this.#hasFailed) logger.info({ tenant }, 'saved the snapshot again');
+      if (isWritten) this.#hasFailed = false;
     } catch (error) {
-      // Told each time: a disk that is full or gone is the operator's to mend, and memory answers all the same.
-      this.#options.logger.warn({ tenant, error }, 'cannot save the snapshot; a restart would begin with an older one');
+      // Tried again, whether anything changes or not, and told once: a disk that is full is mended without a word to us.
+      this.#isBehind = true;
+      if (!this.#hasFailed)
+        logger.warn({ tenant, error }, 'cannot save the snapshot; a restart would begin with an older one');
+      this.#hasFailed = true;
     }
   }
 

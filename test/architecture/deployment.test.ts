@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { sidecarRuntime } from '../../deploy/embedded/sidecar-runtime.ts';
 import { runCommand } from '../../deploy/tools/run-command.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
@@ -39,6 +40,27 @@ describe.each(manifests)('%s', (path) => {
       expect(existsSync(join(repository, `${program}.ts`)), program).toBe(true);
     }
     if (text.includes('probe.ts')) expect(dockerfile).toContain('deploy/tools/probe.ts ./');
+  });
+});
+
+describe('a sidecar', () => {
+  it('is run by Node in one way, wherever it is started', () => {
+    const variables = Object.entries(sidecarRuntime);
+    for (const path of ['deploy/compose.yaml', 'deploy/k8s/app-with-sidecar.yaml']) {
+      // `NAME: value`, or `name: NAME` and `value: value`.
+      const set = new Map(
+        [...read(path).matchAll(/(?:name: )?(\w+)(?::|\n\s+value:) '?([^'\n]+)'?$/gm)].map(([, name, value]) => [
+          name,
+          value,
+        ]),
+      );
+      for (const [name, value] of variables) expect(set.get(name), `${path}: ${name}`).toBe(value);
+      expect(set.get('NODE_COMPILE_CACHE')).toMatch(/^\/var\/lib\/traffic-manager\//);
+    }
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: { sidecar: string } };
+    const { NODE_OPTIONS, ...allocator } = sidecarRuntime;
+    const settings = Object.entries(allocator).map(([name, value]) => `${name}=${value}`);
+    expect(scripts.sidecar).toBe(`${settings.join(' ')} exec node ${NODE_OPTIONS} sidecar/main.ts`);
   });
 });
 

@@ -1,11 +1,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type ClientHttp2Session } from 'node:http2';
 
 // Our own generator, for machines without h2load: closed loops of one request each over node:http2. It writes the same log.
-const [url = '', body = '', log = '', connections = '1', streams = '1', seconds = '1'] = process.argv.slice(2);
+const [url = '', body = '', log = '', connections = '1', streams = '1', seconds = '1', rate = ''] =
+  process.argv.slice(2);
 const { origin, pathname } = new URL(url);
 const request = readFileSync(body);
 const endMs = performance.now() + Number(seconds) * 1_000;
+/** Between two calls of one loop, ms; 0: the next begins when the last has ended. */
+const pauseMs = rate === '' ? 0 : (1_000 * Number(streams)) / Number(rate);
 const lines: string[] = [];
 
 function once(session: ClientHttp2Session): Promise<void> {
@@ -32,7 +36,11 @@ function once(session: ClientHttp2Session): Promise<void> {
 }
 
 async function loop(session: ClientHttp2Session): Promise<void> {
-  while (performance.now() < endMs) await once(session);
+  for (let nextMs = performance.now(); performance.now() < endMs; nextMs += pauseMs) {
+    const earlyMs = nextMs - performance.now();
+    if (earlyMs > 0) await sleep(earlyMs);
+    await once(session);
+  }
 }
 
 const sessions = Array.from({ length: Number(connections) }, () => connect(origin));

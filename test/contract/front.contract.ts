@@ -55,7 +55,7 @@ function watching(tenant: string): Buffer {
 }
 
 /** The contract of {@link Front}: what an app can see is the same, whichever adapter stands behind it. */
-export function describeFront(name: string, create: (options: { drainMs: number }) => Front): void {
+export function describeFront(name: string, create: (options: { drainMs: number }) => Promise<Front>): void {
   describe(`a front over ${name}`, () => {
     let owned: AsyncDisposableStack;
     let front: Front;
@@ -66,7 +66,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     beforeEach(async () => {
       owned = new AsyncDisposableStack();
       script = new ScriptedServices();
-      front = create({ drainMs: 5_000 });
+      front = await create({ drainMs: 5_000 });
       script.serve(front);
       address = await front.listen('127.0.0.1:0');
       client = new Client(address, credentials.createInsecure());
@@ -258,7 +258,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     });
 
     test('cuts off what takes longer than it may when it shuts down', async () => {
-      const hurried = create({ drainMs: 50 });
+      const hurried = await create({ drainMs: 50 });
       const late = new ScriptedServices();
       late.serve(hurried);
       const at = await hurried.listen('127.0.0.1:0');
@@ -275,7 +275,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     test('listens on a socket for its own user, and leaves no file behind', async () => {
       const { path: directory } = owned.use(await makeSocketDirectory());
       const path = join(directory, 'front.sock');
-      const second = create({ drainMs: 0 });
+      const second = await create({ drainMs: 0 });
       expect(await second.listen(`unix:${path}`)).toBe(`unix:${path}`);
       expect((await stat(path)).mode & 0o777).toBe(0o600);
       await expect(front.listen(`unix:${path}`)).rejects.toThrow(ListenError);
@@ -284,7 +284,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     });
 
     test('says of an address in use that it is', async () => {
-      const other = create({ drainMs: 0 });
+      const other = await create({ drainMs: 0 });
       owned.defer(async () => await other[Symbol.asyncDispose]());
       await expect(other.listen(address)).rejects.toThrow(`cannot listen on ${address}: it is in use`);
     });

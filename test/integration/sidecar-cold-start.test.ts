@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
@@ -66,4 +66,31 @@ test('a sidecar of some services holds those, asks for others, and lets only tho
   await expect(sidecar.client.watch({ tenant: 'acme' }).next()).rejects.toMatchObject({
     reason: 'SNAPSHOT_NOT_READY',
   });
+});
+
+test('a sidecar whose file was harmed says that it knows nothing yet', async () => {
+  const before = await startControlPlane();
+  await putTenant(before.client);
+  const revision = await putRoute(before.client, { version: 'v1' }, 'grpc://held:1');
+  const first = await startSidecar();
+  await first.untilRevision('acme', revision);
+  await first[Symbol.asyncDispose]();
+  await before.stop();
+  const path = join(stateDirectory, 'acme.snapshot');
+  const file = await readFile(path);
+  await writeFile(path, file.subarray(0, file.length >> 1));
+
+  const second = await startSidecar({ scope: { tenants: ['acme'], onDemand: false } });
+  // Never "not found": that would be a lie.
+  await expect(second.resolve({ version: 'v1' }, { timeoutMs: 300 })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    reason: 'SNAPSHOT_NOT_READY',
+  });
+});
+
+test('a state directory that cannot be used is refused in one line, before anything listens', async () => {
+  await writeFile(join(stateDirectory, 'file'), '');
+  await expect(startSidecar({ stateDirectory: join(stateDirectory, 'file') })).rejects.toThrow(
+    /^TM_SIDECAR_STATE_DIR=.*file cannot be used: EEXIST/,
+  );
 });

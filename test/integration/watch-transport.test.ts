@@ -28,7 +28,7 @@ async function serve(
   const { stallMsMax = 30_000, statusLingerMs = 30_000, watchersMax = 10_000 } = options;
   const bounds = { changesMax: 10_000, bytesMax: 64 * 1024 * 1024 };
   const tenant = new FakeWatchedTenant('acme', { bounds, monotonicMs: () => clock.monotonicMs() });
-  const front = createFront({ kind, drainMs: 1_000, clock, schedule: afterSockets });
+  const front = await createFront({ kind, drainMs: 1_000, clock, schedule: afterSockets });
   const handlers = watchHandlers({
     source: {
       open: async () => tenant,

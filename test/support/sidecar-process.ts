@@ -4,8 +4,12 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 
-/** Our programs, as they are started in production. */
-const programs = { controlPlane: '../../src/main.ts', sidecar: '../../sidecar/main.ts' } as const;
+/** Our programs, as `npm start` starts them, and the sidecar as the image does (after `npm run build`). */
+const programs = {
+  controlPlane: '../../src/main.ts',
+  sidecar: '../../sidecar/main.ts',
+  builtSidecar: '../../dist/sidecar/main.js',
+} as const;
 
 /** How a process ended. */
 export type Ended = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly errors: string };

@@ -1,27 +1,29 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SnapshotFiles } from '../../../sidecar/snapshot/snapshot-files.ts';
-import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { sidecarRuntime } from '../../../deploy/embedded/sidecar-runtime.ts';
 import { createClient } from '../../../src/client/create-client.ts';
 import { ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
-import { createLogger } from '../../../src/platform/logger.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { applyLoad } from '../load.ts';
 import { median, printTable } from '../report.ts';
-import { benchKey, benchRoute } from '../resolve/bench-routes.ts';
+import { benchKey } from '../resolve/bench-routes.ts';
 import { spawnServer, type BenchServer } from '../spawn-server.ts';
 import { memoryOf } from '../watch/server-memory.ts';
+import { benchLoadedMemory } from './bench-loaded-memory.ts';
+import { benchStart } from './bench-start.ts';
 
-/** How light a sidecar is: its memory by routes, its start from disk with all else down, and lookups while 1,000 changes a second arrive. */
+/**
+ * How light a sidecar is: its memory by routes and after lookups, its start from disk with all else down, and lookups while 1,000
+ * changes a second arrive.
+ */
 export async function benchSidecar(options: BenchOptions): Promise<void> {
   // As in a container, where JavaScript runs with these settings: with what was compiled kept, types are stripped once.
   const cache = mkdtempSync(join(tmpdir(), 'bench-cache-'));
-  Object.assign(process.env, settings, { NODE_COMPILE_CACHE: cache });
+  Object.assign(process.env, sidecarRuntime, { NODE_COMPILE_CACHE: cache });
   try {
     await benchMemory();
+    await benchLoadedMemory();
     await benchStart(options);
     await benchChanges(options);
   } finally {
@@ -29,12 +31,6 @@ export async function benchSidecar(options: BenchOptions): Promise<void> {
   }
 }
 
-/** Those of deploy/k8s/app-with-sidecar.yaml. */
-const settings = {
-  NODE_OPTIONS: '--max-semi-space-size=4',
-  MALLOC_ARENA_MAX: '1',
-  MALLOC_MMAP_THRESHOLD_: '65536',
-};
 const megabyte = 1024 * 1024;
 
 async function benchMemory(): Promise<void> {
@@ -57,52 +53,6 @@ async function startSidecar(source: BenchServer): Promise<BenchServer> {
 async function isHeld({ address }: BenchServer, routes: number): Promise<void> {
   using client = createClient({ address });
   await client.resolver.resolve({ key: benchKey(routes - 1) }, { timeoutMs: 60_000 });
-}
-
-/** From the start of the process to its first answer, of a snapshot on disk. */
-async function benchStart({ rounds, routes }: BenchOptions): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'bench-'));
-  try {
-    const memory = new SnapshotMemory({ bytesMax: 256 * megabyte }).tenant('bench');
-    const position = { revision: routes + 1, commitId: 'bench' };
-    memory.replace({ position, routes: Array.from({ length: routes }, (_, index) => benchRoute(index)), policies: [] });
-    const files = new SnapshotFiles({ directory, logger: createLogger('bench', 'silent'), processId: process.pid });
-    const footer = { tenant: 'bench', state: 'ACTIVE', position, complete: true, services: null } as const;
-    await files.write(memory, () => ({ ...footer, verifiedAtMs: Date.now() }));
-    const answeredMs: number[] = [];
-    for (let round = 0; round <= rounds; round++) answeredMs.push(await firstAnswerMs(directory, routes));
-    printTable(
-      ['start', '', 'first answer ms'],
-      [[`${routes} routes on disk, all else down`, '', median(answeredMs.slice(1))]],
-    );
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-async function firstAnswerMs(directory: string, routes: number): Promise<number> {
-  const startMs = performance.now();
-  const child = spawn(process.execPath, ['sidecar/main.ts'], {
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    env: {
-      ...process.env,
-      TM_SIDECAR_ADDRESS: 'off',
-      TM_SIDECAR_SOCKET: join(directory, 'sidecar.sock'),
-      TM_SIDECAR_SOURCE: 'grpc://127.0.0.1:1',
-      TM_SIDECAR_TENANTS: 'bench',
-      TM_SIDECAR_STATE_DIR: directory,
-      TM_LOG_LEVEL: 'silent',
-    },
-  });
-  await once(child, 'message');
-  using client = createClient({ address: `unix:${join(directory, 'sidecar.sock')}` });
-  const { freshness } = await client.resolver.resolve({ key: benchKey(routes - 1) }, { timeoutMs: 5_000 });
-  const answeredMs = performance.now() - startMs;
-  if (freshness?.stale !== true) throw new Error('it is said to be fresh');
-  // Asked to stop, it keeps what it has compiled.
-  child.disconnect();
-  await once(child, 'exit');
-  return answeredMs;
 }
 
 /** Lookups beside changes: quiet and busy take turns on one sidecar. */

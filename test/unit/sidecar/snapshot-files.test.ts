@@ -1,4 +1,5 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -173,4 +174,72 @@ test('where there is no file, nothing is said of it; what a killed process left 
   expect(await readdir(join(directory, 'state'))).toEqual([]);
   expect(await files.read('acme', null)).toBeUndefined();
   expect(refusals).toEqual([]);
+});
+
+test('a file whose records do not end where they should is refused, though its checksum is right', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const whole = await readFile(pathOf('acme'));
+  // The first record says that its block is one byte longer than it is.
+  whole.writeUInt32LE(whole.readUInt32LE(8 + 2) + 1, 8 + 2);
+  const content = whole.subarray(0, -32);
+  await writeFile(pathOf('acme'), Buffer.concat([content, createHash('sha256').update(content).digest()]));
+  expect(await files.read('acme', null)).toBeUndefined();
+  expect(refusals.map(({ reason }) => reason)).toEqual([
+    'its records do not end where they should: another program wrote it',
+  ]);
+});
+
+test('a process that is killed before its file is in its place leaves that of before', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const before = await readFile(pathOf('acme'));
+  // Whole, and not renamed.
+  await writeFile(`${pathOf('acme')}.1234`, before);
+  expect(await files.tenants()).toEqual(['acme']);
+  expect(await readdir(join(directory, 'state'))).toEqual(['acme.snapshot']);
+  expect(await files.read('acme', null)).toMatchObject({ position: memory.position });
+});
+
+test('a write that fails half-way leaves the file of before and nothing else', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  const before = await readFile(pathOf('acme'));
+  // As when the disk is full: some of it is written already.
+  let peeks = 0;
+  const peek = memory.peek.bind(memory);
+  memory.peek = (name) => {
+    if (++peeks > 256) throw new Error('no space left on device');
+    return peek(name);
+  };
+  await expect(files.write(memory, footerOf(memory))).rejects.toThrow('no space left');
+  expect(await readFile(pathOf('acme'))).toEqual(before);
+  expect(await readdir(join(directory, 'state'))).toEqual(['acme.snapshot']);
+});
+
+test('what is no file at all is refused, and does not end the process', async () => {
+  await mkdir(pathOf('acme'));
+  expect(await files.tenants()).toEqual(['acme']);
+  expect(await files.read('acme', null)).toBeUndefined();
+  expect(refusals.map(({ reason }) => reason)).toEqual(['it cannot be read']);
+});
+
+test('a group that is evicted while the file is written is not in what is restored', async () => {
+  const { history } = example();
+  const wide = new SnapshotMemory({ bytesMax: 10_000_000 });
+  wide.tenant('acme').replace(history.snapshot());
+  const memory = new SnapshotMemory({ bytesMax: wide.bytes }).tenant('acme');
+  memory.replace(history.snapshot());
+  const writing = files.write(memory, footerOf(memory));
+  await untilHalfIsRead(memory);
+  // The first is the one that was asked for longest ago, and is in the file already.
+  memory.advance(rangeOf(history.commit(createRoute(keyOf('new')))));
+  expect(memory.peek({ service: 'service-0', environment: 'production' })).toBeUndefined();
+  expect(await writing).toBe(true);
+  const restored = newMemory();
+  const snapshot = await files.read('acme', null);
+  if (snapshot !== undefined) restored.restore(snapshot);
+  expect(restored.peek({ service: 'service-0', environment: 'production' })).toBeUndefined();
+  expect(restored).toMatchObject({ size: memory.size, isComplete: false });
+  expect(contentOf(restored)).toHaveLength(memory.size);
 });
