@@ -64,7 +64,7 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
     watchersMaxOf: () => 100,
   });
   for (const { definition, implementation } of [
-    bindService(ResolverServiceService, resolverHandlers(resolver), options),
+    bindService(ResolverServiceService, resolverHandlers(resolver, clock), options),
     bindService(WatchServiceService, watch, options),
   ])
     grpc.server.addService(definition, implementation);

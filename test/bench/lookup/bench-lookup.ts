@@ -100,8 +100,8 @@ async function startMemory(routes: number) {
     clock,
     random: Math.random,
   });
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: Math.random }));
-  return { instants, handlers: resolverHandlers(resolver), memory: memory.tenant('bench') };
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: Math.random }), clock);
+  return { instants, handlers: resolverHandlers(resolver, clock), memory: memory.tenant('bench') };
 }
 
 function requestOf(index: number): Buffer {
