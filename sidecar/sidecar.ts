@@ -132,7 +132,7 @@ function serveOn(
   const { subscriptions, remembered, clock, random, options } = parts;
   const admission = new LookupAdmission(sidecarLimits.admission);
   const resolver = new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random });
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random }));
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random }), clock);
   const watch = watchHandlers({
     source: new SidecarWatchSource(subscriptions, clock),
     clock,
@@ -143,7 +143,7 @@ function serveOn(
     watchersMaxOf: () => config.watchersMax,
   });
   const residentBytes = (): number => process.memoryUsage.rss();
-  front.serve(ResolverServiceService, resolverHandlers(resolver), { ...options, instants });
+  front.serve(ResolverServiceService, resolverHandlers(resolver, clock), { ...options, instants });
   front.serve(WatchServiceService, watch, options);
   front.serve(SidecarServiceService, sidecarHandlers({ config, admission, residentBytes, ...parts }), options);
 }

@@ -45,7 +45,7 @@ import { connectNats } from './platform/nats/connect-nats.ts';
 import { serveMetrics } from './platform/metrics-server.ts';
 import { afterSockets } from './platform/turns.ts';
 import { createRateLimits } from './platform/rate-limits.ts';
-import { resolverHandlers } from './serving/resolver-service.ts';
+import { resolverHandlers, type Resolver } from './serving/resolver-service.ts';
 import { serviceOptions } from './serving/service-options.ts';
 import { watchHandlers } from './serving/watch-service.ts';
 
@@ -90,16 +90,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     bindService(RouteServiceService, routeHandlers({ write, firstReply, store, history }), options),
     bindService(TrafficPolicyServiceService, trafficPolicyHandlers({ write, store }), options),
     bindService(TenantServiceService, tenantHandlers({ write, store, requireAdministrator }), options),
-    bindService(
-      ResolverServiceService,
-      resolverHandlers({
-        resolve: async (lookup, consistency, context) => {
-          await admission.admitLookups(lookup.tenant, 1);
-          return resolver.resolve(lookup, consistency, context);
-        },
-      }),
-      options,
-    ),
+    bindService(ResolverServiceService, resolverHandlers(admitting(resolver, admission), clock), options),
     bindService(ChangeServiceService, changeHandlers(history), options),
     bindService(
       ChangeStreamServiceService,
@@ -144,6 +135,16 @@ type RetentionParts = {
   readonly database: Database;
   readonly logger: Logger;
 };
+
+/** A resolver within the quotas of the tenants. */
+function admitting(resolver: Resolver, admission: Admission): Resolver {
+  return {
+    resolve: async (lookup, consistency, context) => {
+      await admission.admitLookups(lookup.tenant, 1);
+      return resolver.resolve(lookup, consistency, context);
+    },
+  };
+}
 
 /** Removes old changes now and then. */
 function startRetention({ config, database, logger }: RetentionParts, started: AsyncDisposableStack): void {

@@ -1,5 +1,7 @@
+import { BegunAnswers, encoded } from '../../src/platform/grpc/begun-answers.ts';
 import { correlationHeader, givenCorrelationId } from '../../src/platform/grpc/correlation.ts';
 import type {
+  BegunAnswer,
   BidiHandler,
   Handlers,
   Instant,
@@ -73,11 +75,11 @@ function contextOf(call: ServerCall, { options }: Bound): WireContext {
 
 function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
   const { decode, serialize, instant } = bound;
-  const run = async (request: Buffer, call: ServerCall): Promise<void> => {
+  const run = async (request: Buffer, call: ServerCall, begun?: BegunAnswer): Promise<void> => {
     const context = contextOf(call, bound);
     try {
-      const response = await handler(decode(request), context);
-      call.answer(response instanceof Uint8Array ? response : serialize(response), context.trailers);
+      const response = encoded(await handler(decode(request), context), serialize);
+      call.answer(begun === undefined ? response : begun.complete(response), context.trailers);
     } catch (error) {
       fail(error, { call, context, bound });
     }
@@ -85,15 +87,15 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
   return {
     requests: 'one',
     handle: (request, call) => {
-      let frame: Buffer | undefined;
+      let answer: Buffer | BegunAnswer | undefined;
       try {
-        frame = instant?.(request);
+        answer = instant?.(request);
       } catch (error) {
         return fail(error, { call, context: contextOf(call, bound), bound });
       }
-      if (frame !== undefined) return call.answerRaw(frame, givenTrailers(call));
+      if (Buffer.isBuffer(answer)) return call.answerRaw(answer, givenTrailers(call));
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
-      void run(Buffer.from(request), call);
+      void run(answer?.rest ?? Buffer.from(request), call, answer);
     },
   };
 }
@@ -115,9 +117,10 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
 
 function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
   const run = async (call: ServerCall, context: WireContext, queue: RequestQueue): Promise<void> => {
-    const writer = wireWriter(call, context, bound.serialize);
+    const begun = new BegunAnswers();
+    const writer = begun.completing(wireWriter(call, context, bound.serialize), bound.serialize);
     try {
-      await handler(decodedEach(queue, { call, context, bound }), writer, context);
+      await handler(decodedEach(queue, { call, context, bound, begun }), writer, context);
       end(call, context, bound);
     } catch (error) {
       fail(error, { call, context, bound });
@@ -147,13 +150,17 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
 }
 
 /** What an instant answers, the handler never sees; it is answered in its place in the order all the same. */
-async function* decodedEach(queue: RequestQueue, { call, context, bound }: Ending): AsyncIterable<unknown> {
+async function* decodedEach(
+  queue: RequestQueue,
+  { call, context, bound, begun }: Ending & { readonly begun: BegunAnswers },
+): AsyncIterable<unknown> {
   const { instant, decode } = bound;
   for await (const request of queue) {
-    const frame = instant?.(request);
-    if (frame === undefined) yield decode(request);
+    const answer = instant?.(request);
+    if (answer === undefined) yield decode(request);
+    else if (!Buffer.isBuffer(answer)) yield decode(begun.begin(answer));
     else if (call.isOver) return;
-    else if (!call.sendRaw(frame)) await context.untilDrained();
+    else if (!call.sendRaw(answer)) await context.untilDrained();
   }
 }
 

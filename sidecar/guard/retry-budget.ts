@@ -18,7 +18,7 @@ export class RetryBudget {
     this.#saved = options.savedMax;
   }
 
-  /** A first attempt is made. */
+  /** A first attempt was made: it has reached the upstream, or tried to. */
   deposit(): void {
     this.#saved = Math.min(this.#options.savedMax, this.#saved + this.#options.perCall);
   }

@@ -19,7 +19,7 @@ import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { reasonFromName } from '../../src/wire/status.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
 import { FullError } from '../guard/bulkhead.ts';
-import { guardWithCircuitBreaker, type BreakerState } from '../guard/circuit-breaker.ts';
+import { guardWithCircuitBreaker, RefusedError, type BreakerState } from '../guard/circuit-breaker.ts';
 import type { RetryBudget } from '../guard/retry-budget.ts';
 import { TenantBulkheads } from '../guard/tenant-bulkheads.ts';
 import { controlPlaneGuard, sidecarLimits } from '../limits.ts';
@@ -128,11 +128,16 @@ async function withRetries<Result>(
   call: () => Promise<Result>,
   { budget, clock, random, context }: Retrying,
 ): Promise<Result> {
-  budget.deposit();
   for (let attempt = 0; ; attempt++) {
     try {
-      return await call();
+      const result = await call();
+      if (attempt === 0) budget.deposit();
+      return result;
     } catch (error) {
+      // What the open breaker refused was no load on the control plane, so it earns no retries: else an outage would save up for one
+      // burst of them just when it ends.
+      if (error instanceof RefusedError && error.refusal === 'open') throw error;
+      if (attempt === 0) budget.deposit();
       const isRetriable = error instanceof TrafficManagerError && error.code === 'UNAVAILABLE' && isFailure(error);
       if (!isRetriable || attempt >= controlPlaneGuard.retriesMax) throw error;
       const delayMs = backoffMs(attempt, controlPlaneGuard.retryBackoff, random);

@@ -1,5 +1,6 @@
 import { chooseByPolicy, type SelectionReason } from '../../src/domain/resolve.ts';
-import type { AnswerSource } from '../../src/serving/instant-answers.ts';
+import type { Freshness } from '../../src/domain/freshness.ts';
+import type { AnswerSource } from '../../src/serving/answer-source.ts';
 import { LookupReader } from '../../src/wire/lookup-reader.ts';
 import { encodeAnswerTail } from '../../src/wire/resolve-wire.ts';
 import type { Group } from '../snapshot/group.ts';
@@ -29,6 +30,7 @@ export class MemoryAnswers implements AnswerSource {
   #routeEnd = 0;
   #policy: Span | undefined;
   #tail: Uint8Array = noBytes;
+  #found: TenantSync | undefined;
 
   constructor({ subscriptions, random }: { subscriptions: Subscriptions; random: () => number }) {
     this.#subscriptions = subscriptions;
@@ -40,10 +42,11 @@ export class MemoryAnswers implements AnswerSource {
     if (!lookup.read(request, start, end)) return -1;
     const sync = this.#subscriptions.followed(lookup.tenant);
     if (sync === undefined || !this.#isFreshEnough(sync)) return -1;
-    const group = sync.memory.find(lookup.service, lookup.environment);
+    const group = sync.memory.findNamed(lookup.group);
     if (group === undefined) return -1;
     const isFound = lookup.version === '' ? this.#choose(sync, group) : this.#take(sync, group, lookup.version);
     if (!isFound) return -1;
+    this.#found = sync;
     this.#policy = group.policyAnswer;
     const policyBytes = this.#policy === undefined ? 0 : this.#policy.end - this.#policy.start;
     return this.#routeEnd - this.#routeStart + policyBytes + this.#tail.length;
@@ -52,7 +55,14 @@ export class MemoryAnswers implements AnswerSource {
   write(target: Buffer, at: number): void {
     let end = at + this.#block.copy(target, at, this.#routeStart, this.#routeEnd);
     if (this.#policy !== undefined) end += this.#policy.buffer.copy(target, end, this.#policy.start, this.#policy.end);
-    target.set(this.#tail, end);
+    // Some 12 bytes: a loop takes less than a call of `set`.
+    const tail = this.#tail;
+    for (let index = 0; index < tail.length; index++) target[end + index] = tail[index] ?? 0;
+  }
+
+  get freshness(): Freshness {
+    if (this.#found === undefined) throw new Error('nothing was found yet');
+    return freshnessOf(this.#found);
   }
 
   #isFreshEnough(sync: TenantSync): boolean {
@@ -100,12 +110,10 @@ export class MemoryAnswers implements AnswerSource {
 }
 
 function encodeTail(sync: TenantSync, reason: SelectionReason, matchRule?: string): Uint8Array {
+  return encodeAnswerTail({ reason, matchRule }, freshnessOf(sync));
+}
+
+function freshnessOf(sync: TenantSync): Freshness {
   const { revision } = sync.memory.position;
-  const freshness = {
-    source: 'SNAPSHOT' as const,
-    revision,
-    stalenessMs: sync.stalenessMs(),
-    stale: sync.state.kind !== 'live',
-  };
-  return encodeAnswerTail({ reason, matchRule }, freshness);
+  return { source: 'SNAPSHOT', revision, stalenessMs: sync.stalenessMs(), stale: sync.state.kind !== 'live' };
 }

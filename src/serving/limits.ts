@@ -32,3 +32,14 @@ export const watchLimits = {
   /** Such reads under way at a time, of a pool of 10 connections. */
   logReadsMax: 2,
 } as const;
+
+/** Bounds of serving lookups. */
+export const resolverLimits = {
+  /**
+   * The answers to one batch: what a server takes of one message. 1,000 routes of 16 KB; of the largest, with their policies, 32:
+   * without it 1,000 of those would be 512 MB.
+   */
+  batchAnswerBytesMax: 16 * 1024 * 1024,
+  /** Memory that batches are put together in, kept: 1,000 answers of 250 B. */
+  batchScratchBytes: 256 * 1024,
+} as const;

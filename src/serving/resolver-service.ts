@@ -1,19 +1,18 @@
 import type { Duration } from '../gen/google/protobuf/duration.ts';
-import type {
-  ResolverServiceService,
-  ResolveRequest,
-  ResolveResult,
-} from '../gen/trafficmanager/v1/resolver_service.ts';
-import { ResolveResponse } from '../gen/trafficmanager/v1/resolver_service.ts';
+import { Status } from '../gen/google/rpc/status.ts';
+import type { ResolverServiceService, ResolveRequest } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { DomainError } from '../domain/domain-error.ts';
-import type { Consistency, Freshness } from '../domain/freshness.ts';
+import { isPast, type Consistency, type Freshness } from '../domain/freshness.ts';
 import { limits } from '../domain/limits.ts';
 import type { Lookup, Resolution } from '../domain/resolve.ts';
 import { Violations } from '../domain/validation.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { CallContext, Handlers } from '../platform/grpc/handlers.ts';
 import { atFromWire } from '../wire/at-wire.ts';
+import { answerParts, encodeBatch, errorParts, type WaitingAnswer } from '../wire/batch-wire.ts';
 import { encodeResolution } from '../wire/resolve-wire.ts';
 import { toDomainError, toStatus } from '../wire/status.ts';
+import { resolverLimits } from './limits.ts';
 
 /** Answers lookups; the control plane and the sidecar each have one. Rejects with a DomainError. */
 export interface Resolver {
@@ -24,36 +23,73 @@ export interface Resolver {
   ): Promise<{ resolution: Resolution; freshness: Freshness }>;
 }
 
+type Question = { readonly lookup: Lookup; readonly consistency: Consistency };
+/** One result of a batch, until the others are there. */
+type Outcome = WaitingAnswer | { readonly error: DomainError };
+
 /** ResolverService over a resolver: what the control plane and the sidecar serve alike. */
-export function resolverHandlers(resolver: Resolver): Handlers<typeof ResolverServiceService> {
-  const encode = async (request: ResolveRequest, context: CallContext): Promise<Buffer> => {
-    const { lookup, consistency } = checked(request);
-    const { resolution, freshness } = await resolver.resolve(lookup, consistency, context);
-    return encodeResolution(resolution, freshness);
-  };
-  const result = async (request: ResolveRequest, context: CallContext): Promise<ResolveResult> => {
-    try {
-      return { result: { $case: 'response', value: ResolveResponse.decode(await encode(request, context)) } };
-    } catch (error) {
-      return { result: { $case: 'error', value: toStatus(toDomainError(error), context.correlationId) } };
-    }
-  };
-  const results = (requests: readonly ResolveRequest[], context: CallContext): Promise<ResolveResult[]> => {
-    const violations = new Violations();
-    if (requests.length === 0) violations.add('requests', 'is required');
-    if (requests.length > limits.lookupsPerMessageMax)
-      violations.add('requests', `has more than ${limits.lookupsPerMessageMax} entries`);
-    violations.assertNone();
-    return Promise.all(requests.map((request) => result(request, context)));
+export function resolverHandlers(
+  resolver: Resolver,
+  clock: Pick<Clock, 'monotonicMs'>,
+): Handlers<typeof ResolverServiceService> {
+  const batch = async (requests: readonly ResolveRequest[], context: CallContext): Promise<Buffer> => {
+    checkCount(requests);
+    let bytesLeft: number = resolverLimits.batchAnswerBytesMax;
+    const outcome = async (request: ResolveRequest): Promise<Outcome> => {
+      try {
+        const question = checked(request);
+        const { resolution, freshness } = await resolver.resolve(question.lookup, question.consistency, context);
+        // At once, so that a batch holds the bytes of its answers and not their objects.
+        const bytes = encodeResolution(resolution, freshness);
+        bytesLeft -= bytes.length;
+        if (bytesLeft < 0) throw tooLarge();
+        return { bytes, freshness, foundAtMs: isAgeless(question) ? Infinity : clock.monotonicMs() };
+      } catch (error) {
+        return { error: toDomainError(error) };
+      }
+    };
+    const outcomes = await Promise.all(requests.map(outcome));
+    const nowMs = clock.monotonicMs();
+    return encodeBatch(
+      outcomes.map((each) =>
+        'error' in each
+          ? errorParts(Status.encode(toStatus(each.error, context.correlationId)).finish())
+          : answerParts(each, nowMs),
+      ),
+    );
   };
   return {
-    resolve: encode,
-    batchResolve: async ({ requests }, context) => ({ results: await results(requests, context) }),
+    resolve: async (request, context) => {
+      const { lookup, consistency } = checked(request);
+      const { resolution, freshness } = await resolver.resolve(lookup, consistency, context);
+      return encodeResolution(resolution, freshness);
+    },
+    batchResolve: async ({ requests }, context) => await batch(requests, context),
     streamResolve: async (messages, writer, context) => {
       for await (const { requests } of untilDraining(messages, context.draining))
-        await writer.write({ results: await results(requests, context) });
+        await writer.write(await batch(requests, context));
     },
   };
+}
+
+function checkCount({ length }: readonly ResolveRequest[]): void {
+  const violations = new Violations();
+  if (length === 0) violations.add('requests', 'is required');
+  if (length > limits.lookupsPerMessageMax)
+    violations.add('requests', `has more than ${limits.lookupsPerMessageMax} entries`);
+  violations.assertNone();
+}
+
+/** Whether the answer is of a moment of the call, however long its batch takes: the past, and what Postgres had. */
+function isAgeless({ consistency }: Question): boolean {
+  return consistency.kind === 'strong' || isPast(consistency);
+}
+
+function tooLarge(): DomainError {
+  return new DomainError('OVERLOADED', 'the answers to this batch are too large together: ask for fewer at a time', {
+    metadata: { answer_bytes_max: String(resolverLimits.batchAnswerBytesMax) },
+    retryDelayMs: 0,
+  });
 }
 
 /** The messages of a stream until the server shuts down: those that were taken are answered, then the stream ends. */
@@ -84,7 +120,7 @@ function nextUnlessDraining<Message>(
   });
 }
 
-function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consistency } {
+function checked(request: ResolveRequest): Question {
   const { key, hashKey, attributes, method } = request;
   const violations = new Violations();
   if (key === undefined) violations.add('key', 'is required');

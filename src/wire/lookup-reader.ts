@@ -1,5 +1,6 @@
 import { limits } from '../domain/limits.ts';
 import type { Lookup } from '../domain/resolve.ts';
+import { GroupNames, printableText } from './group-names.ts';
 
 const noAttributes: Readonly<Record<string, string>> = Object.freeze({});
 
@@ -23,6 +24,8 @@ export class LookupReader implements Lookup {
   tenant = '';
   service = '';
   environment = '';
+  /** `tenant/service/environment`, as one text that is not made anew for each lookup. */
+  group = '';
   version = '';
   hashKey = '';
   method = '';
@@ -31,6 +34,7 @@ export class LookupReader implements Lookup {
   stalenessMsMax = Infinity;
   /** 0: not asked for. */
   revisionMin = 0;
+  readonly #groups = new GroupNames();
   #bytes: Buffer = Buffer.alloc(0);
   #hasKey = false;
   #at = 0;
@@ -40,11 +44,12 @@ export class LookupReader implements Lookup {
     this.#bytes = bytes;
     this.#at = start;
     this.#hasKey = false;
-    this.tenant = this.service = this.environment = this.version = this.hashKey = this.method = '';
+    this.tenant = this.service = this.environment = this.group = this.version = this.hashKey = this.method = '';
     this.attributes = noAttributes;
     this.stalenessMsMax = Infinity;
     this.revisionMin = 0;
     while (this.#at < end) if (!this.#readField(bytes[this.#at++] ?? 0, end)) return false;
+    if (this.group === '') this.group = `${this.tenant}/${this.service}/${this.environment}`;
     return this.tenant !== '';
   }
 
@@ -73,6 +78,14 @@ export class LookupReader implements Lookup {
 
   #readKey(end: number): boolean {
     this.#hasKey = true;
+    const group = this.#groups.read(this.#bytes, this.#at, end);
+    if (group !== undefined) {
+      this.tenant = group.tenant;
+      this.service = group.service;
+      this.environment = group.environment;
+      this.group = group.name;
+      this.#at = this.#groups.end;
+    }
     while (this.#at < end) {
       const field = this.#bytes[this.#at++];
       const fieldEnd = this.#endOfField(end);
@@ -146,13 +159,8 @@ export class LookupReader implements Lookup {
 
   /** Printable ASCII; '' when it is not, and then nothing was read. */
   #text(end: number): string {
-    const bytes = this.#bytes;
-    for (let at = this.#at; at < end; at++) {
-      const byte = bytes[at] ?? 0;
-      if (byte < 0x20 || byte > 0x7e) return '';
-    }
-    const text = bytes.toString('latin1', this.#at, end);
-    this.#at = end;
+    const text = printableText(this.#bytes, this.#at, end);
+    if (text !== '') this.#at = end;
     return text;
   }
 }

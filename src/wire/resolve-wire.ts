@@ -3,6 +3,7 @@ import type { Resolution, SelectionReason as Reason } from '../domain/resolve.ts
 import type { Route } from '../domain/route.ts';
 import type { TrafficPolicy } from '../domain/traffic-policy.ts';
 import {
+  type Freshness as WireFreshness,
   FreshnessSource as WireSource,
   ResolveResponse,
   SelectionReason,
@@ -47,13 +48,22 @@ export function encodeAnswerTail(
   return ResolveResponse.encode({
     selectionReason: reasonToWire[reason],
     matchRule,
-    freshness: {
-      source: sourceToWire[freshness.source],
-      revision: BigInt(freshness.revision),
-      stalenessMs: BigInt(Math.ceil(freshness.stalenessMs)),
-      stale: freshness.stale,
-    },
+    freshness: freshnessToWire(freshness),
   }).finish();
+}
+
+/** `freshness` alone, with its tag. */
+export function encodeFreshness(freshness: Freshness): Uint8Array {
+  return ResolveResponse.encode({ ...emptyResponse, freshness: freshnessToWire(freshness) }).finish();
+}
+
+function freshnessToWire({ source, revision, stalenessMs, stale }: Freshness): WireFreshness {
+  return {
+    source: sourceToWire[source],
+    revision: BigInt(revision),
+    stalenessMs: BigInt(Math.ceil(stalenessMs)),
+    stale,
+  };
 }
 
 function encodedOnce<Resource extends object>(

@@ -13,3 +13,14 @@ export function writeVarint(buffer: Buffer, value: number, at: number): number {
   buffer[end++] = rest;
   return end;
 }
+
+/** Reads one that is whole, of up to 49 bits; it is {@link varintBytes} long. */
+export function readVarint(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  let next = at;
+  for (let factor = 1; ; factor *= 0x80) {
+    const byte = bytes[next++] ?? 0;
+    value += (byte & 0x7f) * factor;
+    if (byte < 0x80) return value;
+  }
+}

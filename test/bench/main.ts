@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench-options.ts';
 import { benchHistory } from './history/bench-history.ts';
+import { benchBreaker } from './lookup/bench-breaker.ts';
 import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
@@ -29,13 +30,18 @@ const benches: Readonly<
     about: 'each known attack on HTTP/2 for some seconds, beside a client that behaves: its p99, and memory',
     run: benchAttacks,
   },
+  breaker: {
+    about:
+      'what opossum costs a call, and lookups a second with the breaker closed and open: of held routes, and misses',
+    run: benchBreaker,
+  },
   history: {
     about:
       'pages of 1,000,000 changes by every filter, of 100,000 routes now and in the past, and what the indexes take',
     run: benchHistory,
   },
   lookup: {
-    about: 'ns of a lookup inside the sidecar, of a change applied and of a circuit breaker',
+    about: 'ns and bytes of a lookup inside the sidecar, by key, split, rules and hash key, and of a change applied',
     run: benchLookup,
   },
   interop: {

@@ -34,6 +34,7 @@ type Observed = {
 
 const same = (bytes: Buffer): Buffer => bytes;
 const resolvePath = ResolverServiceService.resolve.path;
+const batchPath = ResolverServiceService.batchResolve.path;
 const streamPath = ResolverServiceService.streamResolve.path;
 const watchPath = WatchServiceService.watch.path;
 const correlation = { 'x-correlation-id': 'the-id' };
@@ -192,6 +193,30 @@ export function describeFront(name: string, create: (options: { drainMs: number 
       );
       expect(observed).toMatchObject({ code: status.OK, correlationId: 'the-id' });
       expect(script.events).toEqual(['all said']);
+    });
+
+    test('completes what an instant has begun with what the handler says to the rest, each in its place', async () => {
+      const call = client.makeBidiStreamRequest(streamPath, same, same, new Metadata());
+      for (const what of ['first', 'begin one', 'begin two', 'last']) call.write(batchAsking(what, 'more'));
+      call.end();
+      expect((await observeStream(call)).messages.map((hex) => Buffer.from(hex, 'hex').toString())).toEqual([
+        '2 first',
+        'begun, 1 one',
+        'begun, 1 two',
+        '2 last',
+      ]);
+      const { messages, code } = await unary(batchAsking('begin one'), { path: batchPath }).observed;
+      expect([messages, code]).toEqual([[Buffer.from('begun, \n\0').toString('hex')], status.OK]);
+    });
+
+    test('fails what an instant has begun when the handler fails on the rest', async () => {
+      const { code } = await unary(batchAsking('begin refuse'), { path: batchPath }).observed;
+      expect(code).toBe(status.INVALID_ARGUMENT);
+      const call = client.makeBidiStreamRequest(streamPath, same, same, new Metadata());
+      for (const what of ['first', 'begin refuse', 'last']) call.write(batchAsking(what));
+      const observed = await observeStream(call);
+      expect(observed.messages).toEqual([Buffer.from('1 first').toString('hex')]);
+      expect(observed.code).toBe(status.INVALID_ARGUMENT);
     });
 
     test.each([

@@ -1,3 +1,4 @@
+import { controlPlaneGuard } from '../../sidecar/limits.ts';
 import { ChangeWindow } from '../../src/domain/change-window.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
 import { ResolverServiceService } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
@@ -14,8 +15,10 @@ import type { WatchedTenant } from '../../src/serving/watch-source.ts';
 import { createRoute, exampleKey } from './example-configuration.ts';
 import { SidecarHistory } from './sidecar-history.ts';
 
-/** What it does with a lookup. */
-export type Conduct = 'answers' | 'refuses' | 'hangs';
+/** What it does with a lookup; `slow`: it answers, far later than it should and sooner than its callers give up. */
+export type Conduct = 'answers' | 'refuses' | 'hangs' | 'slow';
+
+const slowMs = controlPlaneGuard.timeoutMs / 4;
 
 /** A control plane over a made-up tenant, `acme`, with one route: `cart`. Watches always work; lookups do as the test has it. */
 export interface FakeControlPlane extends AsyncDisposable {
@@ -23,6 +26,8 @@ export interface FakeControlPlane extends AsyncDisposable {
   conduct: Conduct;
   /** Lookups that have reached it. */
   readonly lookups: number;
+  /** The same by service: those of whoever asks for each only once tell its retries. */
+  readonly attempts: ReadonlyMap<string, number>;
 }
 
 export async function startFakeControlPlane(): Promise<FakeControlPlane> {
@@ -38,10 +43,13 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
     stalenessMs: () => 0,
     subscribe: () => ({ [Symbol.dispose]: () => {} }),
   };
-  const state = { conduct: 'answers' as Conduct, lookups: 0 };
+  const attempts = new Map<string, number>();
+  const state = { conduct: 'answers' as Conduct, lookups: 0, attempts };
   const resolver: Resolver = {
     resolve: async ({ service, environment, version }, _consistency, { signal }) => {
       state.lookups++;
+      attempts.set(service, (attempts.get(service) ?? 0) + 1);
+      if (state.conduct === 'slow') await clock.sleep(slowMs, signal);
       if (state.conduct === 'hangs') await new Promise((resolve) => signal.addEventListener('abort', resolve));
       if (state.conduct === 'refuses') throw new DomainError('DATABASE_UNAVAILABLE', 'as the test has it');
       const key = { tenant: 'acme', service, environment, version };
@@ -64,7 +72,7 @@ export async function startFakeControlPlane(): Promise<FakeControlPlane> {
     watchersMaxOf: () => 100,
   });
   for (const { definition, implementation } of [
-    bindService(ResolverServiceService, resolverHandlers(resolver), options),
+    bindService(ResolverServiceService, resolverHandlers(resolver, clock), options),
     bindService(WatchServiceService, watch, options),
   ])
     grpc.server.addService(definition, implementation);

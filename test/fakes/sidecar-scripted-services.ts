@@ -1,10 +1,26 @@
 import type { Front } from '../../sidecar/front/front.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
-import { ResolverServiceService, type StreamResolveRequest } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
+import {
+  BatchResolveRequest,
+  ResolverServiceService,
+  type StreamResolveRequest,
+} from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
-import type { CallContext, StreamWriter } from '../../src/platform/grpc/handlers.ts';
+import type { CallContext, Instant, StreamWriter } from '../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { serviceOptions } from '../../src/serving/service-options.ts';
+
+/** Answers a part of what says so, and leaves everything else to the handlers. */
+const begin: Instant = (request) => {
+  if (!request.includes('begin ')) return undefined;
+  const [asked] = BatchResolveRequest.decode(request).requests;
+  if (asked === undefined) return undefined;
+  const rest = { requests: [{ ...asked, hashKey: asked.hashKey.slice('begin '.length) }] };
+  return {
+    rest: Buffer.from(BatchResolveRequest.encode(rest).finish()),
+    complete: (response) => Buffer.concat([Buffer.from('begun, '), response]),
+  };
+};
 
 /** Services of a front that do what the requests say, and note what they saw. */
 export class ScriptedServices {
@@ -20,10 +36,13 @@ export class ScriptedServices {
       ResolverServiceService,
       {
         resolve: async ({ hashKey }, context) => this.#resolve(hashKey, context),
-        batchResolve: async ({ requests }) => ({ results: requests.map(() => ({})) }),
+        batchResolve: async ({ requests }) => {
+          if (requests[0]?.hashKey === 'refuse') throw new DomainError('INVALID_FIELDS', 'not this one');
+          return { results: requests.map(() => ({})) };
+        },
         streamResolve: (requests, writer, context) => this.#stream(requests, writer, context),
       },
-      options,
+      { ...options, instants: { batchResolve: begin, streamResolve: begin } },
     );
     front.serve(
       WatchServiceService,

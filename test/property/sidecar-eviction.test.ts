@@ -78,7 +78,7 @@ async function start() {
     clock,
     random: () => 0.5,
   });
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.5 }));
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.5 }), clock);
   return { clock, history, controlPlane, following, memory, resolver, instants, subscriptions };
 }
 
@@ -93,7 +93,7 @@ async function lookUp(
   const frame = instants.resolve?.(
     Buffer.from(ResolveRequest.encode({ key: keyOf(service), hashKey: '', attributes: {}, method: '' }).finish()),
   );
-  if (frame !== undefined) return { revision: Number(ResolveResponse.decode(frame.subarray(5)).route?.revision) };
+  if (Buffer.isBuffer(frame)) return { revision: Number(ResolveResponse.decode(frame.subarray(5)).route?.revision) };
   return await resolver.resolve(lookup, { kind: 'eventual' }, callContext()).then(
     ({ resolution }) => ({ revision: resolution.route.revision }),
     (error: unknown) => ({ reason: error instanceof DomainError ? error.reason : String(error) }),

@@ -13,6 +13,7 @@ import {
   BatchResolveResponse,
   ResolveRequest,
   ResolveResponse,
+  type ResolveResult,
   ResolverServiceService,
 } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
@@ -62,6 +63,7 @@ function historyOfChoices(): SidecarHistory {
 
 async function startMemory() {
   const clock = new FakeClock();
+  const controlPlane = { takesMs: 0 };
   const source = new SidecarScriptedSource();
   const memory = new SnapshotMemory({ bytesMax: 10_000_000 });
   const logger = createLogger('sidecar', 'silent');
@@ -74,7 +76,11 @@ async function startMemory() {
   });
   const following = await source.following(1);
   following.tell((sink) => sink.snapshot(historyOfChoices().snapshot(), 250));
-  const askControlPlane = () => Promise.reject(new DomainError('CONTROL_PLANE_UNAVAILABLE', 'nobody is asked'));
+  const askControlPlane = async (): Promise<never> => {
+    await Promise.resolve();
+    clock.advance(controlPlane.takesMs);
+    throw new DomainError('CONTROL_PLANE_UNAVAILABLE', 'nobody is asked');
+  };
   const handlers = resolverHandlers(
     new SidecarResolver({
       subscriptions,
@@ -83,9 +89,10 @@ async function startMemory() {
       clock,
       random: () => 0.25,
     }),
+    clock,
   );
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.25 }));
-  return { handlers, instants, [Symbol.asyncDispose]: () => subscriptions[Symbol.asyncDispose]() };
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.25 }), clock);
+  return { handlers, instants, controlPlane, [Symbol.asyncDispose]: () => subscriptions[Symbol.asyncDispose]() };
 }
 
 const word = fc.constantFrom(
@@ -151,7 +158,7 @@ test('what memory answers at once is what the resolver answers, and nothing that
   await fc.assert(
     fc.asyncProperty(bytes, async (request) => {
       const frame = instants.resolve?.(request);
-      if (frame === undefined) return;
+      if (!Buffer.isBuffer(frame)) return;
       answered++;
       const decoded = decodeRequest(ResolverServiceService.resolve.requestDeserialize, request);
       // Nobody is left who could answer what takes longer than this.
@@ -165,34 +172,131 @@ test('what memory answers at once is what the resolver answers, and nothing that
   expect(answered).toBeGreaterThan(500);
 });
 
-test('a batch is answered at once when every lookup of it is, each in its place', async () => {
+type Memory = Awaited<ReturnType<typeof startMemory>>;
+
+/** A batch as a front answers it: at once, begun at once and completed by the handler, or by the handler alone. */
+async function answerBatch({ handlers, instants }: Memory, request: Buffer) {
+  const answer = instants.batchResolve?.(request);
+  if (Buffer.isBuffer(answer)) {
+    expect(answer.readUInt32BE(1)).toBe(answer.length - 5);
+    return { kind: 'at once', rest: 0, results: BatchResolveResponse.decode(answer.subarray(5)).results } as const;
+  }
+  const { requestDeserialize } = ResolverServiceService.batchResolve;
+  const message = decodeRequest(requestDeserialize, answer?.rest ?? request);
+  // Nobody is left who could answer what takes longer than this.
+  const response = (await handlers.batchResolve(message, callContext({ deadlineMs: 0 }))) as Uint8Array;
+  const { results } = BatchResolveResponse.decode(answer?.complete(response) ?? response);
+  return { kind: answer === undefined ? 'handled' : 'begun', rest: message.requests.length, results } as const;
+}
+
+async function answerEach(memory: Memory, requests: readonly ResolveRequest[]): Promise<ResolveResult[]> {
+  const results: ResolveResult[] = [];
+  for (const request of requests) {
+    const single = BatchResolveRequest.encode({ requests: [request] }).finish();
+    results.push(...(await answerBatch(memory, Buffer.from(single))).results);
+  }
+  return results;
+}
+
+/** Half of them as memory answers them, so that there are batches of all kinds. */
+const lookups = fc.array(fc.oneof(lookup, lookup.map(plainly)), { minLength: 1, maxLength: 40 });
+
+function plainly(message: ResolveRequest, index = message.method.length): ResolveRequest {
+  const key = { tenant: 'acme', service: 'plain', environment: 'production', version: index % 2 === 0 ? 'v1' : 'v2' };
+  return { ...message, key, consistency: undefined, hashKey: '', attributes: {}, method: '' };
+}
+
+test('a batch is answered as its lookups one by one are, and only those that memory does not answer take the long way', async () => {
   await using memory = await startMemory();
-  const { handlers, instants } = memory;
-  let answered = 0;
-  const key = fc.record({
-    tenant: fc.constant('acme'),
-    service: fc.constantFrom('plain', 'default', 'off'),
-    environment: fc.constant('production'),
-    version: fc.constantFrom('v1', 'v2', '3.0.1'),
-  });
+  const seen = { 'at once': 0, begun: 0, handled: 0 };
   await fc.assert(
-    fc.asyncProperty(fc.array(key, { maxLength: 40 }), async (keys) => {
-      const requests = keys.map((each) => ({ key: each, hashKey: '', attributes: {}, method: '' }));
-      const message: BatchResolveRequest = {
-        requests: requests.map((each) => ({ ...each, consistency: undefined, at: undefined })),
-      };
-      const frame = instants.batchResolve?.(Buffer.from(BatchResolveRequest.encode(message).finish()));
-      const allActive = keys.length > 0 && keys.every(({ service, version }) => service !== 'off' || version !== 'v1');
-      expect(frame !== undefined).toBe(allActive);
-      if (frame === undefined) return;
-      answered++;
-      const answer = (await handlers.batchResolve(message, callContext())) as BatchResolveResponse;
-      expect(frame.readUInt32BE(1)).toBe(frame.length - 5);
-      expect(BatchResolveResponse.decode(frame.subarray(5))).toEqual(
-        BatchResolveResponse.decode(BatchResolveResponse.encode(answer).finish()),
+    fc.asyncProperty(lookups, async (requests) => {
+      const bytes = Buffer.from(BatchResolveRequest.encode({ requests }).finish());
+      const { kind, rest, results } = await answerBatch(memory, bytes);
+      seen[kind]++;
+      expect(results).toEqual(await answerEach(memory, requests));
+      const missed = requests.filter(
+        (request) => memory.instants.resolve?.(Buffer.from(ResolveRequest.encode(request).finish())) === undefined,
       );
+      expect(rest).toBe(missed.length);
     }),
-    { numRuns: 300 },
+    { numRuns: 1_000, endOnFailure: true },
   );
-  expect(answered).toBeGreaterThan(30);
+  // Else this would prove nothing.
+  expect(Math.min(...Object.values(seen))).toBeGreaterThan(50);
+});
+
+test('a batch is answered as the decoder and the handler answer it, whole or cut off', async () => {
+  await using memory = await startMemory();
+  let begun = 0;
+  const sent = fc
+    .record({ requests: lookups, at: fc.nat(), bit: fc.nat({ max: 7 }), harm: fc.nat({ max: 3 }) })
+    .map(({ requests, at, bit, harm }) => {
+      const message = Buffer.from(BatchResolveRequest.encode({ requests }).finish());
+      if (harm === 0) return message.subarray(0, at % (message.length + 1));
+      if (harm === 1) message[at % message.length] = (message[at % message.length] ?? 0) ^ (1 << bit);
+      return harm === 2 ? Buffer.concat([message, Buffer.from([0x10, 1])]) : message;
+    });
+  await fc.assert(
+    fc.asyncProperty(sent, async (request) => {
+      // What the decoder takes for a message though it is none, it may take for another one when some of its lookups are left out.
+      if (!isWellFormed(request)) return;
+      const outcome = await answerBatch(memory, request).catch(messageOf);
+      const handled = await answerBatch({ ...memory, instants: {} }, request).catch(messageOf);
+      if (typeof outcome !== 'string' && outcome.kind === 'begun') begun++;
+      const said = [outcome, handled].map((each) => (typeof each === 'string' ? each : each.results));
+      expect(said[0]).toEqual(said[1]);
+    }),
+    { numRuns: 1_000, endOnFailure: true },
+  );
+  expect(begun).toBeGreaterThan(50);
+});
+
+function isWellFormed(request: Buffer): boolean {
+  try {
+    const message = decodeRequest(ResolverServiceService.batchResolve.requestDeserialize, request);
+    return request.equals(BatchResolveRequest.encode(message).finish());
+  } catch {
+    return false;
+  }
+}
+
+test('a batch of which a lookup does not end where it says is refused, and costs no other', async () => {
+  await using memory = await startMemory();
+  const [held] = fc.sample(lookup, { numRuns: 1, seed: 1 }).map((each) => plainly(each));
+  const one = BatchResolveRequest.encode({ requests: held === undefined ? [] : [held] }).finish();
+  // Field 3 ends as a group within the lookup, and what follows would be a lookup of its own.
+  const spilling = Buffer.from([0x0a, 3, 0x1c, 0x0a, 0]);
+  await expect(answerBatch(memory, Buffer.concat([one, spilling]))).rejects.toThrow('does not end where it says');
+});
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+test('what memory answered of a batch is older by what the rest of it took', async () => {
+  await using memory = await startMemory();
+  memory.controlPlane.takesMs = 700;
+  const [held, missing] = fc.sample(lookup, { numRuns: 2, seed: 1 }).map((each) => plainly(each));
+  if (held === undefined || missing === undefined) throw new Error('two were drawn');
+  const strong = { requirement: { $case: 'strong' as const, value: true } };
+  const requests = [held, { ...missing, consistency: strong }, held];
+  const { kind, results } = await answerBatch(memory, Buffer.from(BatchResolveRequest.encode({ requests }).finish()));
+  expect(kind).toBe('begun');
+  const answers = results.map(({ result }) => (result?.$case === 'response' ? result.value.freshness : result?.$case));
+  expect(answers).toEqual([
+    expect.objectContaining({ stalenessMs: 950n, stale: false }),
+    'error',
+    expect.objectContaining({ stalenessMs: 950n, stale: false }),
+  ]);
+});
+
+test('a batch of as many as there may be, and one more', async () => {
+  await using memory = await startMemory();
+  const [held] = fc.sample(lookup, { numRuns: 1, seed: 1 }).map((each) => plainly(each));
+  if (held === undefined) throw new Error('one was drawn');
+  const most = Buffer.from(BatchResolveRequest.encode({ requests: Array(1_000).fill(held) as never }).finish());
+  expect(await answerBatch(memory, most)).toMatchObject({ kind: 'at once', results: { length: 1_000 } });
+  const one = BatchResolveRequest.encode({ requests: [held] }).finish();
+  await expect(answerBatch(memory, Buffer.concat([most, one]))).rejects.toMatchObject({ reason: 'INVALID_FIELDS' });
 });

@@ -17,11 +17,19 @@ export type CallContext = {
 export type Encoded = Uint8Array & { readonly encoded?: never };
 
 /**
- * Answers a request at once, from its bytes to a response that is framed already (`frame.ts`); undefined: not this one, which is
- * then for the method's handler. It answers as the handler would. For methods whose answers are ready before they are asked
- * for: nothing else of a call (its context, a promise, the message as an object) is made for them.
+ * Answers a request at once, from its bytes to a response that is framed already (`frame.ts`), or begins to; undefined: not this one,
+ * which is then for the method's handler. It answers as the handler would. For methods whose answers are ready before they are
+ * asked for: nothing else of a call (its context, a promise, the message as an object) is made for them.
  */
-export type Instant = (request: Buffer) => Buffer | undefined;
+export type Instant = (request: Buffer) => Buffer | BegunAnswer | undefined;
+
+/** An answer of which some is there at once, and the rest is for the handler. */
+export type BegunAnswer = {
+  /** Of the request, what is not answered yet: a request of its own, in bytes that are not used for anything else. */
+  readonly rest: Buffer;
+  /** The whole response, from the handler's response to `rest`. */
+  readonly complete: (response: Uint8Array) => Encoded;
+};
 
 /** Methods of a service that some requests are answered at once of. */
 export type Instants<Service extends ServiceShape> = { readonly [Name in keyof Service]?: Instant };
@@ -68,6 +76,7 @@ export type ServerStreamHandler<Request, Response> = (
   writer: StreamWriter<Response>,
   context: CallContext,
 ) => Promise<void>;
+/** Where a method has instants, its handler answers each message with one, before it takes the next. */
 export type BidiHandler<Request, Response> = (
   requests: AsyncIterable<Request>,
   writer: StreamWriter<Response>,

@@ -9,9 +9,11 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { BegunAnswers, encoded } from './begun-answers.ts';
 import { correlationHeader, givenCorrelationId, newCorrelationId } from './correlation.ts';
 import { endAtOnce } from './end-at-once.ts';
 import type {
+  BegunAnswer,
   BidiHandler,
   CallContext,
   Handlers,
@@ -95,16 +97,21 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function unary(handler: UnaryHandler<unknown, unknown>, { method, options, instant }: Streaming) {
+function unary(handler: UnaryHandler<unknown, unknown>, { method, serialize, options, instant }: Streaming) {
   return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>): void => {
     let { request } = call;
+    let begun: BegunAnswer | undefined;
     if (instant !== undefined) {
-      const frame = instant.answer(request as Buffer);
-      if (frame !== undefined) return endAtOnce(call, frame, correlationIdIn(call));
-      request = instant.decode(request as Buffer);
+      const answer = instant.answer(request as Buffer);
+      if (Buffer.isBuffer(answer)) return endAtOnce(call, answer, correlationIdIn(call));
+      begun = answer;
+      request = instant.decode(begun?.rest ?? (request as Buffer));
     }
     const context = contextOf(call, options);
-    const run = async (): Promise<unknown> => handler(decoded(request), context);
+    const run = async (): Promise<unknown> => {
+      const response = await handler(decoded(request), context);
+      return begun === undefined ? response : begun.complete(encoded(response, serialize));
+    };
     run().then(
       (response) => callback(null, response, trailersOf(context)),
       (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
@@ -135,8 +142,10 @@ function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
   return (call: ServerDuplexStream<unknown, unknown>): void => {
     const context = contextOf(call, streaming.options);
     call.sendMetadata(new Metadata());
-    const writer = http2Writer(http2StreamOf(call), streaming.serialize);
-    const requests = decodedEach(call, http2StreamOf(call), streaming);
+    const stream = http2StreamOf(call);
+    const begun = new BegunAnswers();
+    const writer = begun.completing(http2Writer(stream, streaming.serialize), streaming.serialize);
+    const requests = decodedEach(call, stream, { ...streaming, begun });
     endWith(call, handler(requests, writer, context), { ...streaming, context });
   };
 }
@@ -145,14 +154,16 @@ function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
 async function* decodedEach(
   call: ServerDuplexStream<unknown, unknown>,
   stream: ServerHttp2Stream,
-  { instant }: Streaming,
+  { instant, begun }: Streaming & { readonly begun: BegunAnswers },
 ): AsyncIterable<unknown> {
   // A plain loop destroys the call when it is left early, and a destroyed call sends no status: the client would wait for ever.
   for await (const request of call.iterator({ destroyOnReturn: false })) {
-    const frame = instant?.answer(request as Buffer);
-    if (frame === undefined) yield decoded(instant === undefined ? request : instant.decode(request as Buffer));
+    const answer = instant?.answer(request as Buffer);
+    if (instant === undefined || answer === undefined)
+      yield decoded(instant === undefined ? request : instant.decode(request as Buffer));
+    else if (!Buffer.isBuffer(answer)) yield decoded(instant.decode(begun.begin(answer)));
     else if (stream.destroyed || stream.writableEnded) return;
-    else if (!stream.write(frame)) await whenWritable(stream);
+    else if (!stream.write(answer)) await whenWritable(stream);
   }
 }
 

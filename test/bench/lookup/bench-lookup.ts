@@ -1,5 +1,4 @@
-import CircuitBreaker from 'opossum';
-import { controlPlaneGuard, sidecarLimits } from '../../../sidecar/limits.ts';
+import { sidecarLimits } from '../../../sidecar/limits.ts';
 import { LookupAdmission } from '../../../sidecar/guard/lookup-admission.ts';
 import { MemoryAnswers } from '../../../sidecar/lookup/memory-answers.ts';
 import { SidecarResolver } from '../../../sidecar/lookup/sidecar-resolver.ts';
@@ -7,38 +6,52 @@ import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import { Subscriptions } from '../../../sidecar/sync/subscriptions.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import type { Change } from '../../../src/domain/change.ts';
-import { ResolveRequest, ResolverServiceService } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import type { Route, RouteKey } from '../../../src/domain/route.ts';
+import type { TrafficPolicy } from '../../../src/domain/traffic-policy.ts';
+import {
+  BatchResolveRequest,
+  ResolveRequest,
+  ResolverServiceService,
+} from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { resolverInstants } from '../../../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../../../src/serving/resolver-service.ts';
 import { decodeRequest } from '../../../src/wire/decode-request.ts';
 import { LookupReader } from '../../../src/wire/lookup-reader.ts';
+import { attribute, exact, exampleRule } from '../../fakes/example-traffic-policy.ts';
 import { callContext } from '../../fakes/sidecar-call-context.ts';
 import { SidecarScriptedSource } from '../../fakes/sidecar-scripted-source.ts';
 import type { BenchOptions } from '../bench-options.ts';
-import { median, printTable } from '../report.ts';
+import { printFigures, type Run } from '../measure.ts';
 import { benchKey, benchRoute } from '../resolve/bench-routes.ts';
-
-type Run = { readonly name: string; readonly count: number; readonly once: (index: number) => unknown };
 
 /** What a lookup takes inside the process, without gRPC: its parts, at once and through the resolver; a change; a circuit breaker. */
 export async function benchLookup({ rounds, routes }: BenchOptions): Promise<void> {
   const { instants, handlers, memory } = await startMemory(routes);
-  const requests = Array.from({ length: 1_000 }, (_, index) => requestOf((index * 7_919) % routes));
+  const requests = Array.from({ length: 1_000 }, (_, index) => requestOf(benchKey((index * 7_919) % routes)));
   const at = (index: number): Buffer => requests[index % requests.length] ?? Buffer.alloc(0);
   const reader = new LookupReader();
   const decode = (bytes: Buffer) => decodeRequest(ResolverServiceService.resolve.requestDeserialize, bytes);
   const context = callContext();
   let revision = memory.position.revision;
-  const guard = { timeout: controlPlaneGuard.timeoutMs, resetTimeout: 600_000, enableSnapshots: false };
-  const closed = new CircuitBreaker(async () => await Promise.resolve(1), guard);
-  const open = new CircuitBreaker(async () => await Promise.resolve(1), guard);
-  open.open();
-  const runs: readonly Run[] = [
+  const atOnce = (name: string, fields: Partial<ResolveRequest>): Run => {
+    const request = requestOf({ ...benchKey(0), service: 'chosen', version: '' }, fields);
+    if (!Buffer.isBuffer(instants.resolve?.(request))) throw new Error(`${name} is not answered at once`);
+    return { name: `a lookup at once, ${name}`, count: 200_000, once: () => instants.resolve?.(request) };
+  };
+  const batch = BatchResolveRequest.encode({
+    requests: requests.slice(0, 16).map((each) => ResolveRequest.decode(each)),
+  });
+  const sixteen = Buffer.from(batch.finish());
+  await printFigures(rounds, [
     { name: 'a request read', count: 200_000, once: (n) => reader.read(at(n), 0, at(n).length) },
     { name: 'a request decoded', count: 50_000, once: (n) => decode(at(n)) },
-    { name: 'a lookup answered at once, bytes to frame', count: 200_000, once: (n) => instants.resolve?.(at(n)) },
+    { name: 'a lookup at once, bytes to frame', count: 200_000, once: (n) => instants.resolve?.(at(n)) },
+    { name: 'a batch of 16 at once', count: 20_000, once: () => instants.batchResolve?.(sixteen) },
+    atOnce('split of 2 by chance', {}),
+    atOnce('split of 2 by hash key', { hashKey: 'customer-4711' }),
+    atOnce('the third match rule', { attributes: { group: 'beta' } }),
     {
       name: 'a lookup through the resolver, bytes to bytes',
       count: 20_000,
@@ -53,32 +66,7 @@ export async function benchLookup({ rounds, routes }: BenchOptions): Promise<voi
         memory.advance({ changes: [change], position: { revision, commitId: 'bench' }, coalescedAfter: undefined });
       },
     },
-    { name: 'a call', count: 50_000, once: async () => await Promise.resolve(1) },
-    { name: 'a call through a closed breaker (opossum)', count: 50_000, once: async () => await closed.fire() },
-    { name: 'a call refused by an open one', count: 50_000, once: async () => await open.fire().catch(() => 0) },
-  ];
-  const rows: (string | number)[][] = [];
-  for (const run of runs) {
-    await measure(run);
-    const figures: { ns: number; bytes: number }[] = [];
-    for (let round = 0; round < rounds; round++) figures.push(await measure(run));
-    rows.push([run.name, '', median(figures.map(({ ns }) => ns)), median(figures.map(({ bytes }) => bytes))]);
-  }
-  printTable(['what', '', 'ns of CPU', 'bytes of heap'], rows);
-}
-
-async function measure({ count, once }: Run): Promise<{ ns: number; bytes: number }> {
-  const heapBefore = process.memoryUsage().heapUsed;
-  const before = process.cpuUsage();
-  for (let index = 0; index < count; index++) {
-    const result = once(index);
-    if (result instanceof Promise) await result;
-  }
-  const { user, system } = process.cpuUsage(before);
-  // Of all threads: the collector's work counts. Time that others take of the machine does not.
-  const ns = ((user + system) * 1_000) / count;
-  // A collection in between takes some away: the largest of the rounds is nearest.
-  return { ns, bytes: Math.max(0, process.memoryUsage().heapUsed - heapBefore) / count };
+  ]);
 }
 
 async function startMemory(routes: number) {
@@ -92,7 +80,7 @@ async function startMemory(routes: number) {
   const following = await source.following(1);
   const position = { revision: routes + 1, commitId: 'bench' };
   const held = Array.from({ length: routes }, (_, index) => benchRoute(index));
-  following.tell((sink) => sink.snapshot({ position, routes: held, policies: [] }, 0));
+  following.tell((sink) => sink.snapshot({ position, ...withChoices(held) }, 0));
   const resolver = new SidecarResolver({
     subscriptions,
     askControlPlane: () => Promise.reject(new Error('nobody is asked')),
@@ -100,12 +88,29 @@ async function startMemory(routes: number) {
     clock,
     random: Math.random,
   });
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: Math.random }));
-  return { instants, handlers: resolverHandlers(resolver), memory: memory.tenant('bench') };
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: Math.random }), clock);
+  return { instants, handlers: resolverHandlers(resolver, clock), memory: memory.tenant('bench') };
 }
 
-function requestOf(index: number): Buffer {
-  return Buffer.from(ResolveRequest.encode({ key: benchKey(index), hashKey: '', attributes: {}, method: '' }).finish());
+/** With one more service, whose policy splits, and before it asks three match rules. */
+function withChoices(routes: readonly Route[]): { routes: readonly Route[]; policies: readonly TrafficPolicy[] } {
+  const key = { tenant: 'bench', service: 'chosen', environment: 'production' };
+  const chosen = ['v1', 'v2'].map((version) => ({ ...benchRoute(0), key: { ...key, version } }));
+  const split = [
+    { version: 'v1', weight: 3 },
+    { version: 'v2', weight: 1 },
+  ];
+  const rules = ['alpha', 'gamma', 'beta'].map((group) =>
+    exampleRule({ attributes: [attribute('group', exact(group))], version: 'v2', split: [] }),
+  );
+  const { revision, etag, createTimeMs, updateTimeMs, updatedBy } = benchRoute(0);
+  const policy = { key, defaultVersion: '', split, rules, revision, etag, createTimeMs, updateTimeMs, updatedBy };
+  return { routes: [...routes, ...chosen], policies: [policy] };
+}
+
+function requestOf(key: RouteKey, fields: Partial<ResolveRequest> = {}): Buffer {
+  const request = { key, hashKey: '', attributes: {}, method: '', consistency: undefined, at: undefined, ...fields };
+  return Buffer.from(ResolveRequest.encode(request).finish());
 }
 
 function changeOf(index: number, revision: number): Change {

@@ -1,7 +1,8 @@
 import { ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import type { RouteKey } from '../../../src/domain/route.ts';
 import { createClient } from '../../../src/client/create-client.ts';
 import { median, printTable } from '../report.ts';
-import { spawnServer } from '../spawn-server.ts';
+import { spawnServer, type BenchServer } from '../spawn-server.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { applyLoad, type LoadShape } from '../load.ts';
 import { benchBatches } from './bench-batches.ts';
@@ -16,13 +17,13 @@ const shapes: readonly LoadShape[] = [
 export async function benchResolve(options: BenchOptions): Promise<void> {
   const { rounds, seconds, routes } = options;
   await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
+  const settings = { TM_SIDECAR_SOURCE: `grpc://${source.address}` };
   await using sidecar = await spawnServer('test/bench/resolve/sidecar-server.ts', {
-    TM_SIDECAR_SOURCE: `grpc://${source.address}`,
+    ...settings,
+    TM_SIDECAR_WIRE: 'grpc-js',
   });
-  using client = createClient({ address: sidecar.address });
   const key = benchKey(Math.floor(routes / 2));
-  const answer = await client.resolver.resolve({ key }, { timeoutMs: 60_000 });
-  if (answer.route?.key?.service !== key.service) throw new Error('the sidecar resolved something else');
+  await isHeld(sidecar, key);
   await using echo = await spawnServer('test/bench/resolve/echo-server.ts', {});
 
   const request = Buffer.from(ResolveRequest.encode({ key, hashKey: '', attributes: {}, method: '' }).finish());
@@ -64,5 +65,20 @@ export async function benchResolve(options: BenchOptions): Promise<void> {
     ]);
   }
   printTable(['load', 'server', 'requests/s', 'p50 ms', 'p99 ms', 'server CPU us/request'], rows);
-  await benchBatches(sidecar, request, options);
+  await using wire = await spawnServer('test/bench/resolve/sidecar-server.ts', {
+    ...settings,
+    TM_SIDECAR_WIRE: 'wire',
+  });
+  await isHeld(wire, key);
+  const fronts = new Map([
+    ['grpc-js', sidecar],
+    ['wire', wire],
+  ]);
+  await benchBatches(fronts, request, options);
+}
+
+async function isHeld({ address }: BenchServer, key: RouteKey): Promise<void> {
+  using client = createClient({ address });
+  const answer = await client.resolver.resolve({ key }, { timeoutMs: 60_000 });
+  if (answer.route?.key?.service !== key.service) throw new Error('the sidecar resolved something else');
 }

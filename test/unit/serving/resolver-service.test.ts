@@ -5,20 +5,25 @@ import { DomainError } from '../../../src/domain/domain-error.ts';
 import type { Consistency } from '../../../src/domain/freshness.ts';
 import type { Lookup } from '../../../src/domain/resolve.ts';
 import {
+  BatchResolveResponse,
   ResolveRequest,
   ResolveResponse,
   type StreamResolveRequest,
-  type StreamResolveResponse,
+  StreamResolveResponse,
 } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import type { CallContext } from '../../../src/platform/grpc/handlers.ts';
+import { resolverLimits } from '../../../src/serving/limits.ts';
 import { resolverHandlers, type Resolver } from '../../../src/serving/resolver-service.ts';
 import { exampleChanges } from '../../fakes/example-changes.ts';
 import { exampleKey } from '../../fakes/example-configuration.ts';
+import { FakeClock } from '../../fakes/fake-clock.ts';
 import { exampleLookup } from '../../fakes/example-traffic-policy.ts';
 
 const [change] = exampleChanges(2, 1);
 if (change?.subject.kind !== 'route') throw new Error('a route');
 const route = change.subject.after;
+
+const clock = new FakeClock();
 
 /** Finds every version but `missing`; `broken` fails as only a bug does. */
 class ScriptedResolver implements Resolver {
@@ -47,7 +52,7 @@ function contextOf(draining = new AbortController().signal): CallContext {
 }
 
 async function resolveWith(fields: Partial<ResolveRequest>, resolver = new ScriptedResolver()) {
-  const answer = await resolverHandlers(resolver).resolve(requestOf(fields), contextOf());
+  const answer = await resolverHandlers(resolver, clock).resolve(requestOf(fields), contextOf());
   if (!(answer instanceof Uint8Array)) throw new Error('an encoded answer');
   return { response: ResolveResponse.decode(answer), asked: resolver.asked[0] };
 }
@@ -135,9 +140,8 @@ function minRevision(value: bigint) {
 
 describe('BatchResolve', () => {
   const batch = async (requests: ResolveRequest[]) => {
-    const answer = await resolverHandlers(new ScriptedResolver()).batchResolve({ requests }, contextOf());
-    if (answer instanceof Uint8Array) throw new Error('a message');
-    return answer.results.map(({ result }) => {
+    const answer = await resolverHandlers(new ScriptedResolver(), clock).batchResolve({ requests }, contextOf());
+    return BatchResolveResponse.decode(answer as Uint8Array).results.map(({ result }) => {
       if (result?.$case === 'error') return errorFromStatus(result.value);
       return result?.value.route?.key?.version;
     });
@@ -173,6 +177,62 @@ describe('BatchResolve', () => {
   });
 });
 
+describe('the answers of a batch', () => {
+  const versions = ['v1', 'v2', 'v3'];
+  const requests = versions.map((version) => requestOf({ key: exampleKey(version) }));
+
+  /** A resolver whose last answer takes so long, ms. */
+  class SlowResolver extends ScriptedResolver {
+    override async resolve(lookup: Lookup, consistency: Consistency) {
+      const answer = await super.resolve(lookup, consistency);
+      if (lookup.version !== 'v3') return answer;
+      // Past the turns that the others take.
+      for (let turn = 0; turn < 100; turn++) await Promise.resolve();
+      clock.advance(700);
+      return answer;
+    }
+  }
+
+  async function freshnessOf(asked: readonly ResolveRequest[], resolver: Resolver) {
+    const answer = await resolverHandlers(resolver, clock).batchResolve({ requests: [...asked] }, contextOf());
+    const { results } = BatchResolveResponse.decode(answer as Uint8Array);
+    return results.map(({ result }) => (result?.$case === 'response' ? result.value.freshness : undefined));
+  }
+
+  test('say that they are older by what they waited for the others', async () => {
+    const ages = await freshnessOf(requests, new SlowResolver());
+    expect(ages.map((each) => Number(each?.stalenessMs))).toEqual([701, 701, 1]);
+    expect(ages[0]).toMatchObject({ source: ages[2]?.source, revision: 2n, stale: false });
+  });
+
+  test('are of the call where the call itself is what was asked for', async () => {
+    const strong = { requirement: { $case: 'strong' as const, value: true } };
+    const ages = await freshnessOf(
+      requests.map((request) => ({ ...request, consistency: strong })),
+      new SlowResolver(),
+    );
+    expect(ages.map((each) => Number(each?.stalenessMs))).toEqual([1, 1, 1]);
+  });
+
+  test('that are too large together are refused one by one', async () => {
+    const large = { ...route, labels: { padding: 'x'.repeat(100_000) } };
+    class LargeResolver extends ScriptedResolver {
+      override async resolve(lookup: Lookup, consistency: Consistency) {
+        const answer = await super.resolve(lookup, consistency);
+        return { ...answer, resolution: { ...answer.resolution, route: { ...large, key: lookup } } };
+      }
+    }
+    const many = Array.from({ length: 1_000 }, () => requestOf({}));
+    const answer = await resolverHandlers(new LargeResolver(), clock).batchResolve({ requests: many }, contextOf());
+    expect((answer as Uint8Array).length).toBeLessThan(resolverLimits.batchAnswerBytesMax + 1_000_000);
+    const { results } = BatchResolveResponse.decode(answer as Uint8Array);
+    expect(results).toHaveLength(1_000);
+    expect(results[0]?.result?.$case).toBe('response');
+    const last = results.at(-1)?.result;
+    expect(last?.$case === 'error' && errorFromStatus(last.value)).toMatchObject({ reason: 'OVERLOADED' });
+  });
+});
+
 describe('StreamResolve', () => {
   async function* messagesOf(...batches: string[][]): AsyncGenerator<StreamResolveRequest> {
     for (const versions of batches) {
@@ -183,10 +243,10 @@ describe('StreamResolve', () => {
   function collect() {
     const sent: (string | undefined)[][] = [];
     const write = async (message: StreamResolveResponse | Uint8Array): Promise<void> => {
-      if (message instanceof Uint8Array) throw new Error('a message');
+      const { results } = StreamResolveResponse.decode(message as Uint8Array);
       const versionOf = ({ result }: StreamResolveResponse['results'][number]) =>
         result?.$case === 'response' ? result.value.route?.key?.version : result?.$case;
-      sent.push(message.results.map(versionOf));
+      sent.push(results.map(versionOf));
       await Promise.resolve();
     };
     const unused = (): never => {
@@ -195,7 +255,7 @@ describe('StreamResolve', () => {
     return { sent, writer: { write, send: unused, onDrain: unused } };
   }
 
-  const { streamResolve } = resolverHandlers(new ScriptedResolver());
+  const { streamResolve } = resolverHandlers(new ScriptedResolver(), clock);
 
   test('gives one answer for each message, in their order, with one result for each lookup', async () => {
     const { sent, writer } = collect();

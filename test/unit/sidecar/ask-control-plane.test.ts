@@ -211,6 +211,26 @@ test('what was not taken is tried again, as often as it may be and as the budget
   }
 });
 
+test('calls that the open breaker refuses earn no retries', async () => {
+  let isThere = true;
+  const unavailable = failing('UNAVAILABLE');
+  const { ask, calls } = start(async () => (isThere ? exampleAnswer() : await unavailable()), 10);
+  let services = 0;
+  const askAnother = async (): Promise<unknown> =>
+    await reasonOf(ask({ ...lookup, service: `other-${++services}` }, strong, callContext()));
+  for (let round = 0; round < 5; round++) {
+    isThere = false;
+    for (let count = 0; count < 200; count++) await askAnother();
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(controlPlaneGuard.resetMs);
+    expect(await askAnother()).toBe('answered');
+  }
+  const firsts = new Set(calls.map(({ request }) => request.key?.service)).size;
+  // The breaker did refuse most of them.
+  expect(firsts).toBeLessThan(services / 2);
+  expect(calls.length - firsts).toBeLessThanOrEqual(10 + 0.1 * firsts);
+});
+
 test('a retry that comes through is an answer like any other', async () => {
   let attempts = 0;
   const refuse = failing('UNAVAILABLE');
