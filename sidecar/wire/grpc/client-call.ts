@@ -24,7 +24,6 @@ export type ClientCallOptions = {
   readonly clock: AlarmClock;
   readonly messageBytesMax: number;
   readonly backlogBytes: number;
-  readonly timeoutMs: number | undefined;
 };
 
 const prefix = Buffer.alloc(prefixBytes);
@@ -38,6 +37,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   #reader: MessageReader | undefined;
   #hasHeaders = false;
   #isOver = false;
+  #isArmed = false;
 
   constructor(listener: ResponseListener, options: ClientCallOptions) {
     this.#listener = listener;
@@ -45,11 +45,13 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   }
 
   /** Begins, on a stream whose headers have been sent. */
-  begin(stream: Stream): void {
+  begin(stream: Stream, timeoutMs: number | undefined): void {
     if (this.#isOver) return;
     this.#stream = stream;
-    const { clock, timeoutMs } = this.#options;
-    if (timeoutMs !== undefined) clock.arm(this, clock.monotonicMs() + timeoutMs);
+    if (timeoutMs === undefined) return;
+    const { clock } = this.#options;
+    this.#isArmed = true;
+    clock.arm(this, clock.monotonicMs() + timeoutMs);
   }
 
   /** Sends a message, which must not be changed afterwards; false: wait for `drained` before the next. */
@@ -154,7 +156,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   #end(result: CallResult): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#options.timeoutMs !== undefined) this.#options.clock.disarm(this);
+    if (this.#isArmed) this.#options.clock.disarm(this);
     this.#listener.ended(result);
   }
 }

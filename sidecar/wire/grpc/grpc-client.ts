@@ -4,7 +4,7 @@ import { HeaderField } from '../hpack/header-field.ts';
 import type { WireLimits } from '../limits.ts';
 import type { Schedule } from '../turn.ts';
 import { WireClient } from '../wire-client.ts';
-import { ClientCall, type CallResult, type ResponseListener } from './client-call.ts';
+import { ClientCall, type CallResult, type ClientCallOptions, type ResponseListener } from './client-call.ts';
 import { grpcRequestFields, repeatedByClient, requestFields } from './fields.ts';
 import { type CallStatus, statusCodes } from './status-code.ts';
 import { timeoutFrom } from './timeout.ts';
@@ -41,43 +41,41 @@ export class CallError extends Error {
   }
 }
 
+/** Time-outs that are kept, and are an index of the table: callers have a few. Each is 46 B of the table. */
+const timeoutsMax = 16;
 /** Methods whose paths are kept, and are an index of the table: 1,000 take 100 KB. */
 const pathsMax = 1_000;
 
 /** A light client of one server: calls of any method, as bytes. */
 export class GrpcClient implements Disposable {
-  readonly #options: GrpcClientOptions;
   readonly #client: WireClient;
+  readonly #callOptions: ClientCallOptions;
   readonly #first: readonly HeaderField[];
   readonly #paths = new Map<string, HeaderField>();
+  readonly #timeouts = new Map<number, HeaderField>();
   readonly #repeated: Set<HeaderField>;
 
   constructor(options: GrpcClientOptions) {
-    this.#options = options;
     const authority = new HeaderField(':authority', options.authority);
     this.#first = [...requestFields(options.isSecure), authority];
     this.#repeated = new Set([...repeatedByClient, authority]);
-    const { clock, schedule, limits, connect } = options;
+    const { clock, schedule, limits, connect, messageBytesMax } = options;
+    this.#callOptions = { clock, messageBytesMax, backlogBytes: limits.streamBacklogBytes };
     this.#client = new WireClient({ clock, schedule, limits, connect, repeated: this.#repeated });
   }
 
   /** Begins a call; its listener hears of everything, also when it cannot begin. */
-  start(path: string, listener: ResponseListener, { timeoutMs, fields = [] }: CallSettings = {}): ClientCall {
-    const { clock, messageBytesMax, limits } = this.#options;
-    const call = new ClientCall(listener, {
-      clock,
-      messageBytesMax,
-      timeoutMs,
-      backlogBytes: limits.streamBacklogBytes,
-    });
+  start(path: string, listener: ResponseListener, { timeoutMs, fields = noFields }: CallSettings = {}): ClientCall {
+    const call = new ClientCall(listener, this.#callOptions);
     const connection = this.#client.connection();
     if (connection === undefined) {
       call.refuse('there are as many calls under way as there may be');
       return call;
     }
-    const timeout = timeoutMs === undefined ? [] : [new HeaderField('grpc-timeout', timeoutFrom(timeoutMs))];
-    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields, ...timeout, ...fields];
-    call.begin(connection.open(all, false, call));
+    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields];
+    if (timeoutMs !== undefined) all.push(this.#timeoutField(timeoutMs));
+    for (const field of fields) all.push(field);
+    call.begin(connection.open(all, false, call), timeoutMs);
     return call;
   }
 
@@ -121,9 +119,22 @@ export class GrpcClient implements Disposable {
     return field;
   }
 
+  #timeoutField(timeoutMs: number): HeaderField {
+    let field = this.#timeouts.get(timeoutMs);
+    if (field === undefined) {
+      field = new HeaderField('grpc-timeout', timeoutFrom(timeoutMs));
+      if (this.#timeouts.size < timeoutsMax) {
+        this.#timeouts.set(timeoutMs, field);
+        this.#repeated.add(field);
+      }
+    }
+    return field;
+  }
+
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
   }
 }
 
+const noFields: readonly HeaderField[] = [];
 const noAnswer: CallStatus = { code: statusCodes.UNIMPLEMENTED, message: 'the server answered without a message' };
