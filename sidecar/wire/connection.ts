@@ -27,6 +27,8 @@ export type ConnectionOptions = Surroundings & {
   /** A server's takes streams, a client's opens them. */
   readonly acceptor: StreamAcceptor | undefined;
   readonly onClosed: (error: Error | undefined) => void;
+  /** A client's: told when its first stream begins, and when its last has ended. */
+  readonly onBusy?: (isBusy: boolean) => void;
 };
 
 const livenessPing = Buffer.from('liveness');
@@ -72,7 +74,10 @@ export class Connection implements FrameReceiver, Watched {
       receiveWindow: this.#receiveWindow,
       budget,
       onOverflow: () => this.#overflow(),
-      onEmpty: () => this.#ending.endIfDone(),
+      onEmpty: () => {
+        options.onBusy?.(false);
+        this.#ending.endIfDone();
+      },
       onMoved: () => this.#liveness.moved(),
     });
     this.#ending = new Ending({
@@ -99,8 +104,13 @@ export class Connection implements FrameReceiver, Watched {
     return this.#streams.count > 0;
   }
 
+  /** Whether the peer has said what it must say first. */
+  get hasHeard(): boolean {
+    return this.#hasSettings;
+  }
+
   get isUnfinished(): boolean {
-    return this.#reader.isInside || this.#blocks.openStreamId !== 0;
+    return !this.#hasSettings || this.#reader.isInside || this.#blocks.openStreamId !== 0;
   }
 
   get backlogBytes(): number {
@@ -122,6 +132,7 @@ export class Connection implements FrameReceiver, Watched {
 
   /** Opens a stream (a client's); its consumer hears of everything, also when the connection breaks. */
   open(fields: readonly HeaderField[], isLast: boolean, consumer: StreamConsumer): Stream {
+    if (!this.hasStreams) this.#options.onBusy?.(true);
     const stream = this.#streams.open();
     stream.consumer = consumer;
     stream.sendHeaders(fields, isLast);
