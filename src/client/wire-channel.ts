@@ -2,12 +2,12 @@ import { createConnection, type Socket } from 'node:net';
 import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
 import { wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../platform/clock.ts';
+import { TimerClock } from '../platform/timer-clock.ts';
 import { systemRandom } from '../platform/random.ts';
 import { afterSockets } from '../platform/turns.ts';
 import { cancelledBySignal } from './cancellation.ts';
 import type { Channel, PreparedCall } from './channel.ts';
 import { clientLimits } from './limits.ts';
-import { TimerClock } from './timer-clock.ts';
 import { callSettings } from './wire-call-settings.ts';
 import { deserialize, errorFromWire, serialize } from './wire-messages.ts';
 import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
@@ -15,7 +15,8 @@ import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
 /** A channel over our own engine: the same to its callers as that over grpc-js, for a tenth of the CPU. */
 export function createWireChannel(target: string): Channel {
   const { authority, connect } = serverOf(target);
-  const { receivedMessageBytesMax, connectionWindowBytes, keepaliveMs, reconnectMsMin, reconnectMsMax } = clientLimits;
+  const { receivedMessageBytesMax, connectionWindowBytes, keepaliveTimeoutMs, reconnectMsMin, reconnectMsMax } =
+    clientLimits;
   const client = new GrpcClient({
     authority,
     isSecure: false,
@@ -24,7 +25,8 @@ export function createWireChannel(target: string): Channel {
     limits: {
       ...wireLimits,
       connectionWindowBytes,
-      keepaliveMs,
+      // It asks after as long a silence as it then waits for: a dead server is found as soon as grpc-js finds it.
+      keepaliveMs: keepaliveTimeoutMs,
       // A message there, and one back.
       heldBytesMax: 2 * receivedMessageBytesMax,
       heldBytesMaxOfAll: 4 * receivedMessageBytesMax,
