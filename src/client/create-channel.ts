@@ -1,13 +1,13 @@
-import type { Channel, ChannelKind } from './channel.ts';
+import type { Channel, ChannelKind, ChannelOptions } from './channel.ts';
 import { createGrpcJsChannel } from './grpc-js-channel.ts';
 
-/** A channel of some kind to a gRPC target, as `parseAddress` makes it. */
-export function createChannel(kind: ChannelKind, target: string): Channel {
+/** A channel of some kind. */
+export function createChannel(kind: ChannelKind, options: ChannelOptions): Channel {
   switch (kind) {
     case 'grpc-js':
-      return createGrpcJsChannel(target);
+      return createGrpcJsChannel(options);
     case 'wire':
-      return loadedLater(async () => (await import('./wire-channel.ts')).createWireChannel(target));
+      return loadedLater(async () => (await import('./wire-channel.ts')).createWireChannel(options));
   }
 }
 
