@@ -1,13 +1,8 @@
-import type { Clock } from '../../src/platform/clock.ts';
-import type { Schedule } from '../../src/platform/turns.ts';
-import type { Front, FrontKind, FrontOptions } from './front.ts';
+import type { Front, FrontKind } from './front.ts';
 import { createGrpcJsFront } from './grpc-js-front.ts';
+import type { WireFrontOptions } from './wire-front.ts';
 
-export type CreateFrontOptions = FrontOptions & {
-  readonly kind: FrontKind;
-  readonly clock: Clock;
-  readonly schedule: Schedule;
-};
+export type CreateFrontOptions = WireFrontOptions & { readonly kind: FrontKind };
 
 /** The front that is configured. Our own engine is loaded when it is asked for (decision 0013): grpc-js is there anyway, for calls to the control plane. */
 export async function createFront({ kind, ...options }: CreateFrontOptions): Promise<Front> {

@@ -82,6 +82,8 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
       call.answer(begun === undefined ? response : begun.complete(response), context.trailers);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
   return {
@@ -95,7 +97,7 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
       }
       if (Buffer.isBuffer(answer)) return call.answerRaw(answer, givenTrailers(call));
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
-      void run(answer?.rest ?? Buffer.from(request), call, answer);
+      if (call.occupy(request.length)) void run(answer?.rest ?? Buffer.from(request), call, answer);
     },
   };
 }
@@ -110,9 +112,16 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
       end(call, context, bound);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
-  return { requests: 'one', handle: (request, call) => void run(Buffer.from(request), call) };
+  return {
+    requests: 'one',
+    handle: (request, call) => {
+      if (call.occupy(request.length)) void run(Buffer.from(request), call);
+    },
+  };
 }
 
 function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
@@ -124,6 +133,8 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
       end(call, context, bound);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
   return {
@@ -135,6 +146,7 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
       });
       const queue = new RequestQueue(call);
       call.begin();
+      call.occupy(0);
       void run(call, context, queue);
       return {
         message: (bytes, isShared) => queue.push(isShared ? Buffer.from(bytes) : bytes),
