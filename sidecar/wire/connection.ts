@@ -222,7 +222,9 @@ export class Connection implements FrameReceiver, Watched {
     stripPadding(frame);
     const { buffer, start, end } = frame;
     const isLast = (frame.flags & frameFlags.END_STREAM) !== 0;
-    if (!this.#streams.countBody(stream, end - start, isLast)) return this.#refuse(stream, 'PROTOCOL_ERROR');
+    // §8.1: also of a response, the body comes after the header list.
+    if (!stream.mayHaveBody || !this.#streams.countBody(stream, end - start, isLast))
+      return this.#refuse(stream, 'PROTOCOL_ERROR');
     if (bytes > end - start) stream.used(bytes - (end - start));
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
@@ -265,15 +267,9 @@ export class Connection implements FrameReceiver, Watched {
     acceptor?.accept(stream, list, isLast);
   }
 
-  /** Trailers; of a server also its response, and informational ones before it (§8.1). */
   #takeLaterBlock(stream: Stream, list: HeaderList, isLast: boolean): void {
-    if (!this.#streams.mayReceive(stream)) return this.#refuse(stream, 'STREAM_CLOSED');
-    const isResponse = this.#options.acceptor === undefined && list.status !== undefined;
-    const problem = list.problemAs(isResponse ? 'response' : 'trailers');
-    const lacksEnd = !isResponse && !isLast;
-    if (list.isTooLarge) return this.#refuse(stream, 'ENHANCE_YOUR_CALM');
-    if (problem !== undefined || lacksEnd) return this.#refuse(stream, 'PROTOCOL_ERROR');
-    if (isLast && !this.#streams.countBody(stream, 0, true)) return this.#refuse(stream, 'PROTOCOL_ERROR');
+    const error = this.#streams.takeLaterHeaders(stream, list, isLast);
+    if (error !== undefined) return this.#refuse(stream, error);
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
     consumer?.headers(list, isLast);

@@ -1,6 +1,7 @@
 import type { ByteBudget } from './byte-budget.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
+import type { HeaderList } from './header-list.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
 import { sentFrameBytesMax, type WireLimits } from './limits.ts';
@@ -81,10 +82,6 @@ export class StreamTable implements StreamCarrier {
     return this.#streams.get(id);
   }
 
-  mayReceive(stream: Stream): boolean {
-    return mayReceive(stream.state);
-  }
-
   isNewFromPeer(id: number): boolean {
     return id % 2 === 1 && id > this.#lastId;
   }
@@ -153,6 +150,26 @@ export class StreamTable implements StreamCarrier {
     if (stream.bodyBytesLeft === undefined) return true;
     stream.bodyBytesLeft -= bytes;
     return stream.bodyBytesLeft >= 0 && (!isLast || stream.bodyBytesLeft === 0);
+  }
+
+  /**
+   * Header blocks on a stream that is there: trailers, or of a server its response, and informational ones before it (§8.1).
+   * Answers the error that the stream is to be reset with, if it is.
+   */
+  takeLaterHeaders(stream: Stream, list: HeaderList, isLast: boolean): ErrorName | undefined {
+    if (!mayReceive(stream.state)) return 'STREAM_CLOSED';
+    if (list.isTooLarge) return 'ENHANCE_YOUR_CALM';
+    const isResponse = !this.#options.isServer && list.status !== undefined;
+    if (list.problemAs(isResponse ? 'response' : 'trailers') !== undefined) return 'PROTOCOL_ERROR';
+    // One response, and trailers after it only; with an end of the stream after any but these, nobody would hear of it.
+    if (isResponse === stream.mayHaveBody) return 'PROTOCOL_ERROR';
+    const isInformational = list.status?.startsWith('1') === true;
+    if (isLast ? isInformational : !isResponse) return 'PROTOCOL_ERROR';
+    if (isResponse && !isInformational) {
+      stream.mayHaveBody = true;
+      stream.bodyBytesLeft = list.contentLength;
+    }
+    return !isLast || this.countBody(stream, 0, true) ? undefined : 'PROTOCOL_ERROR';
   }
 
   /** WINDOW_UPDATE (§6.9); answers the error that the stream was reset with, if it was. */
