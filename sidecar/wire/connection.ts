@@ -214,7 +214,6 @@ export class Connection implements FrameReceiver, Watched {
     // §6.9.1: also what is ignored counts.
     if (!this.#receiveWindow.take(bytes))
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'more data than the window of the connection allows');
-    if (bytes === 0 && (frame.flags & frameFlags.END_STREAM) === 0) this.#controlFrames.count();
     const stream = this.#streams.receiverOf(frame.streamId, bytes);
     if (stream === undefined) return this.#controlFrames.count();
     if (!stream.receiveWindow.take(bytes)) return this.#refuse(stream, 'FLOW_CONTROL_ERROR');
@@ -222,6 +221,8 @@ export class Connection implements FrameReceiver, Watched {
     stripPadding(frame);
     const { buffer, start, end } = frame;
     const isLast = (frame.flags & frameFlags.END_STREAM) !== 0;
+    // Nothing but padding is nothing, too.
+    if (start === end && !isLast) this.#controlFrames.count();
     // §8.1: also of a response, the body comes after the header list.
     if (!stream.mayHaveBody || !this.#streams.countBody(stream, end - start, isLast))
       return this.#refuse(stream, 'PROTOCOL_ERROR');
@@ -277,6 +278,7 @@ export class Connection implements FrameReceiver, Watched {
 
   #receiveWindowUpdate(frame: Frame): void {
     if (frame.end - frame.start !== 4) throw new ConnectionError('FRAME_SIZE_ERROR', 'WINDOW_UPDATE is 4 bytes');
+    if (!this.#streams.expectsWindowUpdate()) this.#controlFrames.count();
     const increment = readUint31(frame.buffer, frame.start);
     const problem = this.#streams.growWindow(frame.streamId, increment);
     if (problem !== undefined) this.#resets.count();

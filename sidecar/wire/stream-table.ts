@@ -4,7 +4,7 @@ import { ConnectionError, type ErrorName } from './error-code.ts';
 import type { HeaderList } from './header-list.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
-import { sentFrameBytesMax, type WireLimits } from './limits.ts';
+import { sentFrameBytesMax, windowUpdatesPerDataFrame, windowUpdatesPerStream, type WireLimits } from './limits.ts';
 import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
@@ -39,6 +39,7 @@ export class StreamTable implements StreamCarrier {
   #queuedBytes = 0;
   #lastId = 0;
   #lastSaid: number | undefined;
+  #windowUpdatesExpected = 0;
   #frameBytesMax: number;
 
   constructor(options: StreamTableOptions) {
@@ -106,6 +107,7 @@ export class StreamTable implements StreamCarrier {
       endsBothWays: isServer,
     });
     this.#streams.set(id, stream);
+    this.#windowUpdatesExpected += windowUpdatesPerStream;
     return stream;
   }
 
@@ -170,6 +172,13 @@ export class StreamTable implements StreamCarrier {
       stream.bodyBytesLeft = list.contentLength;
     }
     return !isLast || this.countBody(stream, 0, true) ? undefined : 'PROTOCOL_ERROR';
+  }
+
+  /** Counts a WINDOW_UPDATE; false: the peer has no reason for it. */
+  expectsWindowUpdate(): boolean {
+    if (this.#windowUpdatesExpected === 0) return false;
+    this.#windowUpdatesExpected--;
+    return true;
   }
 
   /** WINDOW_UPDATE (§6.9); answers the error that the stream was reset with, if it was. */
@@ -256,6 +265,7 @@ export class StreamTable implements StreamCarrier {
       stream.sendWindow -= payload;
       lead = undefined;
       from = to;
+      this.#windowUpdatesExpected += windowUpdatesPerDataFrame;
     } while (from < end);
     this.#options.onMoved();
   }
