@@ -298,6 +298,7 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.streamId !== 0) throw new ConnectionError('PROTOCOL_ERROR', 'SETTINGS on a stream');
     if ((frame.flags & frameFlags.ACK) !== 0) {
       if (frame.end > frame.start) throw new ConnectionError('FRAME_SIZE_ERROR', 'an acknowledgement with settings');
+      this.#blocks.settingsTaken();
       return this.#controlFrames.count();
     }
     const count = settingsCount(frame.end - frame.start);

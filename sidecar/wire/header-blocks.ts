@@ -31,6 +31,7 @@ export function stripPadding(frame: Frame): void {
  */
 export class HeaderBlocks {
   readonly #limits: WireLimits;
+  readonly #decoder: HeaderDecoder;
   readonly #cache: BlockCache;
   readonly #block: HeaderBlock;
   #fragments = noBytes;
@@ -39,10 +40,10 @@ export class HeaderBlocks {
 
   constructor(limits: WireLimits) {
     this.#limits = limits;
-    const decoder = new HeaderDecoder({
+    const decoder = (this.#decoder = new HeaderDecoder({
       tableBytesMax: limits.headerTableBytes,
       listBytesMax: limits.headerListBytesMax,
-    });
+    }));
     this.#cache = new BlockCache(decoder);
     this.#block = { streamId: 0, isLast: false, dependsOnItself: false, list: decoder.decode(noBytes, 0, 0) };
   }
@@ -50,6 +51,11 @@ export class HeaderBlocks {
   /** The stream whose block has begun and not ended: nothing else may come in between. 0: none. */
   get openStreamId(): number {
     return this.#frames > 0 ? this.#block.streamId : 0;
+  }
+
+  /** The peer has seen our SETTINGS. */
+  settingsTaken(): void {
+    this.#decoder.limitTable();
   }
 
   /** A HEADERS frame; its block, when it is whole. */
