@@ -7,6 +7,7 @@ import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchBoot } from './stream/bench-boot.ts';
 import { benchPublish } from './stream/bench-publish.ts';
+import { benchSoak } from './soak/bench-soak.ts';
 import { benchStream } from './stream/bench-stream.ts';
 import { benchTakeover } from './stream/bench-takeover.ts';
 import { benchWatch } from './watch/bench-watch.ts';
@@ -57,6 +58,11 @@ const benches: Readonly<
   sidecar: {
     about: "a sidecar's memory by routes, its start from disk, and its lookups while 1,000 changes a second arrive",
     run: benchSidecar,
+  },
+  soak: {
+    about:
+      'a sidecar on our own engine at half load for --seconds 3600, everything checked: errors, memory, and pauses each minute',
+    run: benchSoak,
   },
   stream: {
     about: 'ms from a commit to the sources of 1, 100 and 500 sidecars at 20/s, and of one at 300/s and 1,000/s',
