@@ -7,7 +7,13 @@ import { percentile } from './report.ts';
 import { pinned, type BenchServer } from './spawn-server.ts';
 
 /** How calls are made. */
-export type LoadShape = { readonly name: string; readonly connections: number; readonly streams: number };
+export type LoadShape = {
+  readonly name: string;
+  readonly connections: number;
+  readonly streams: number;
+  /** Calls a second of all connections together; undefined: as many as go. Only h2load can. */
+  readonly perSecond?: number;
+};
 
 /** What a load came to. */
 export type LoadFigures = {
@@ -52,7 +58,8 @@ async function run(
   { body, log, seconds }: { body: string; log: string; seconds: number },
 ): Promise<void> {
   const url = `http://${server.address}${path}`;
-  const { connections, streams } = shape;
+  const { connections, streams, perSecond } = shape;
+  if (perSecond !== undefined && !hasH2load) throw new Error('a steady rate needs h2load, which is not installed');
   rmSync(log, { force: true });
   const generator = hasH2load
     ? pinned(1, 'h2load', [
@@ -72,6 +79,7 @@ async function run(
         'content-type: application/grpc',
         '-H',
         'te: trailers',
+        ...(perSecond === undefined ? [] : ['--rps', String(perSecond / connections)]),
         url,
       ])
     : pinned(1, process.execPath, [

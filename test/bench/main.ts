@@ -15,6 +15,8 @@ import { benchAttacks } from './wire/bench-attacks.ts';
 import { benchInterop } from './wire/bench-interop.ts';
 import { benchWire } from './wire/bench-wire.ts';
 import { benchWireClient } from './wire/bench-wire-client.ts';
+import { benchWireTail } from './wire/bench-wire-tail.ts';
+import { benchWireVaried } from './wire/bench-wire-varied.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
@@ -83,6 +85,14 @@ const benches: Readonly<
   'wire-client': {
     about: 'what a call over our own engine costs its caller beside grpc-js, and 1,000 idle connections a server',
     run: benchWireClient,
+  },
+  'wire-tail': {
+    about: 'p99 at a steady 2,000 calls/s beside grpc-js and nginx, and the pauses of the garbage collector',
+    run: benchWireTail,
+  },
+  'wire-varied': {
+    about: 'other keys and metadata in each call: single lookups, and streams of 1 and of 16, by CPU of the server',
+    run: benchWireVaried,
   },
   writes: {
     about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',
