@@ -87,7 +87,8 @@ const benches: Readonly<
     run: benchWireClient,
   },
   'wire-tail': {
-    about: 'p99 at a steady 2,000 calls/s beside grpc-js and nginx, and the pauses of the garbage collector',
+    about:
+      'p99 at a steady 2,000 calls/s beside grpc-js and nginx, pauses of the garbage collector, and what a call allocates',
     run: benchWireTail,
   },
   'wire-varied': {

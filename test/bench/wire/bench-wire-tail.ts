@@ -12,7 +12,7 @@ const shape = { name: `${perSecond}/s`, connections: 4, streams: 32, perSecond }
 
 type Run = LoadFigures & { readonly figures: ProcessFigures | undefined };
 
-/** How late the late ones are at a steady rate, and what of that is the collector's. */
+/** How late the late ones are at a steady rate, what of that is the collector's, and what it has to collect. */
 export async function benchWireTail({ rounds, seconds, routes }: BenchOptions): Promise<void> {
   await using started = new AsyncDisposableStack();
   const servers = await startWireServers(started, routes);
@@ -41,6 +41,7 @@ export async function benchWireTail({ rounds, seconds, routes }: BenchOptions): 
       'pauses/s',
       'longest ms',
       'ms in all/s',
+      'heap bytes/request',
       'RSS MiB',
     ],
     [...servers.keys()].map((name) => [
@@ -55,6 +56,7 @@ export async function benchWireTail({ rounds, seconds, routes }: BenchOptions): 
       of(name, ({ figures }) => (figures?.pauses.count ?? Number.NaN) / (seconds + 1)),
       of(name, ({ figures }) => figures?.pauses.maxMs ?? Number.NaN),
       of(name, ({ figures }) => (figures?.pauses.totalMs ?? Number.NaN) / (seconds + 1)),
+      of(name, (run) => (run.figures?.allocatedBytes ?? Number.NaN) / (run.perSecond * (seconds + 1))),
       of(name, ({ figures }) => (figures?.rssBytes ?? Number.NaN) / 1_048_576),
     ]),
   );
