@@ -211,7 +211,6 @@ export class Connection implements FrameReceiver, Watched {
     // §6.9.1: also what is ignored counts.
     if (!this.#receiveWindow.take(bytes))
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'more data than the window of the connection allows');
-    if (bytes === 0 && (frame.flags & frameFlags.END_STREAM) === 0) this.#controlFrames.count();
     const stream = this.#streams.receiverOf(frame.streamId, bytes);
     if (stream === undefined) return this.#controlFrames.count();
     if (!stream.receiveWindow.take(bytes)) return this.#refuse(stream, 'FLOW_CONTROL_ERROR');
@@ -219,7 +218,11 @@ export class Connection implements FrameReceiver, Watched {
     stripPadding(frame);
     const { buffer, start, end } = frame;
     const isLast = (frame.flags & frameFlags.END_STREAM) !== 0;
-    if (!this.#streams.countBody(stream, end - start, isLast)) return this.#refuse(stream, 'PROTOCOL_ERROR');
+    // Nothing but padding is nothing, too.
+    if (start === end && !isLast) this.#controlFrames.count();
+    // §8.1: also of a response, the body comes after the header list.
+    if (!stream.mayHaveBody || !this.#streams.countBody(stream, end - start, isLast))
+      return this.#refuse(stream, 'PROTOCOL_ERROR');
     if (bytes > end - start) stream.used(bytes - (end - start));
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
@@ -265,15 +268,9 @@ export class Connection implements FrameReceiver, Watched {
     acceptor?.accept(stream, list, isLast);
   }
 
-  /** Trailers; of a server also its response, and informational ones before it (§8.1). */
   #takeLaterBlock(stream: Stream, list: HeaderList, isLast: boolean): void {
-    if (!this.#streams.mayReceive(stream)) return this.#refuse(stream, 'STREAM_CLOSED');
-    const isResponse = this.#options.acceptor === undefined && list.status !== undefined;
-    const problem = list.problemAs(isResponse ? 'response' : 'trailers');
-    const lacksEnd = !isResponse && !isLast;
-    if (list.isTooLarge) return this.#refuse(stream, 'ENHANCE_YOUR_CALM');
-    if (problem !== undefined || lacksEnd) return this.#refuse(stream, 'PROTOCOL_ERROR');
-    if (isLast && !this.#streams.countBody(stream, 0, true)) return this.#refuse(stream, 'PROTOCOL_ERROR');
+    const error = this.#streams.takeLaterHeaders(stream, list, isLast);
+    if (error !== undefined) return this.#refuse(stream, error);
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
     consumer?.headers(list, isLast);
@@ -281,6 +278,7 @@ export class Connection implements FrameReceiver, Watched {
 
   #receiveWindowUpdate(frame: Frame): void {
     if (frame.end - frame.start !== 4) throw new ConnectionError('FRAME_SIZE_ERROR', 'WINDOW_UPDATE is 4 bytes');
+    if (!this.#streams.expectsWindowUpdate()) this.#controlFrames.count();
     const increment = readUint31(frame.buffer, frame.start);
     const problem = this.#streams.growWindow(frame.streamId, increment);
     if (problem !== undefined) this.#resets.count();
@@ -300,6 +298,7 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.streamId !== 0) throw new ConnectionError('PROTOCOL_ERROR', 'SETTINGS on a stream');
     if ((frame.flags & frameFlags.ACK) !== 0) {
       if (frame.end > frame.start) throw new ConnectionError('FRAME_SIZE_ERROR', 'an acknowledgement with settings');
+      this.#blocks.settingsTaken();
       return this.#controlFrames.count();
     }
     const count = settingsCount(frame.end - frame.start);

@@ -33,6 +33,7 @@ export function stripPadding(frame: Frame): void {
 export class HeaderBlocks {
   readonly #limits: WireLimits;
   readonly #budget: ByteBudget;
+  readonly #decoder: HeaderDecoder;
   readonly #cache: BlockCache;
   readonly #block: HeaderBlock;
   #fragments = noBytes;
@@ -42,10 +43,10 @@ export class HeaderBlocks {
   constructor(limits: WireLimits, budget: ByteBudget) {
     this.#limits = limits;
     this.#budget = budget;
-    const decoder = new HeaderDecoder({
+    const decoder = (this.#decoder = new HeaderDecoder({
       tableBytesMax: limits.headerTableBytes,
       listBytesMax: limits.headerListBytesMax,
-    });
+    }));
     this.#cache = new BlockCache(decoder);
     this.#block = { streamId: 0, isLast: false, dependsOnItself: false, list: decoder.decode(noBytes, 0, 0) };
   }
@@ -53,6 +54,11 @@ export class HeaderBlocks {
   /** The stream whose block has begun and not ended: nothing else may come in between. 0: none. */
   get openStreamId(): number {
     return this.#frames > 0 ? this.#block.streamId : 0;
+  }
+
+  /** The peer has seen our SETTINGS. */
+  settingsTaken(): void {
+    this.#decoder.limitTable();
   }
 
   /** A HEADERS frame; its block, when it is whole. */

@@ -104,6 +104,12 @@ export const wireLimits: WireLimits = {
 export const streamBytes = 1_024;
 /** Largest frame we send, whatever the peer takes: the others on the connection wait for it. */
 export const sentFrameBytesMax = 16_384;
+/**
+ * WINDOW_UPDATE frames that a peer has reason to send, beyond the control frames that it may: for each stream, and for each DATA
+ * frame of ours read in ten pieces; both times for the stream and for the connection. It is what Envoy allows.
+ */
+export const windowUpdatesPerStream = 2;
+export const windowUpdatesPerDataFrame = 20;
 /** What a connection gathers before it writes: two frames of the largest kind, and what surrounds them. */
 export const outputBufferBytes = 36 * 1024;
 /** Kept for the next that writes: 576 KiB; in one turn of the loop few connections have something to say. */

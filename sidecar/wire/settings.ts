@@ -1,5 +1,6 @@
 import { ConnectionError } from './error-code.ts';
 import { readUint32, writeUint32 } from './frame.ts';
+import { tableBytesDefault } from './hpack/dynamic-table.ts';
 
 /** RFC 9113 §6.5.2, with the values that hold until the peer sends others. */
 export type Settings = {
@@ -15,7 +16,6 @@ export const windowBytesDefault = 65_535;
 export const windowBytesMax = 0x7fffffff;
 const frameBytesMaxDefault = 16_384;
 const frameBytesMaxMost = 0xffffff;
-const headerTableBytesDefault = 4_096;
 
 const identifiers = {
   headerTableBytes: 0x1,
@@ -31,7 +31,7 @@ const settingBytes = 6;
 
 export function defaultSettings(): Settings {
   return {
-    headerTableBytes: headerTableBytesDefault,
+    headerTableBytes: tableBytesDefault,
     isPushEnabled: true,
     streamsMax: Number.POSITIVE_INFINITY,
     streamWindowBytes: windowBytesDefault,

@@ -1,9 +1,16 @@
 import type { ByteBudget } from './byte-budget.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
+import type { HeaderList } from './header-list.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
-import { sentFrameBytesMax, streamBytes, type WireLimits } from './limits.ts';
+import {
+  sentFrameBytesMax,
+  streamBytes,
+  windowUpdatesPerDataFrame,
+  windowUpdatesPerStream,
+  type WireLimits,
+} from './limits.ts';
 import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
@@ -40,6 +47,7 @@ export class StreamTable implements StreamCarrier {
   #lingering = 0;
   #lastId = 0;
   #lastSaid: number | undefined;
+  #windowUpdatesExpected = 0;
   #frameBytesMax: number;
 
   constructor(options: StreamTableOptions) {
@@ -84,10 +92,6 @@ export class StreamTable implements StreamCarrier {
     return this.#streams.get(id);
   }
 
-  mayReceive(stream: Stream): boolean {
-    return mayReceive(stream.state);
-  }
-
   isNewFromPeer(id: number): boolean {
     return id % 2 === 1 && id > this.#lastId;
   }
@@ -113,6 +117,7 @@ export class StreamTable implements StreamCarrier {
     });
     this.#streams.set(id, stream);
     budget.charge(streamBytes);
+    this.#windowUpdatesExpected += windowUpdatesPerStream;
     return stream;
   }
 
@@ -157,6 +162,33 @@ export class StreamTable implements StreamCarrier {
     if (stream.bodyBytesLeft === undefined) return true;
     stream.bodyBytesLeft -= bytes;
     return stream.bodyBytesLeft >= 0 && (!isLast || stream.bodyBytesLeft === 0);
+  }
+
+  /**
+   * Header blocks on a stream that is there: trailers, or of a server its response, and informational ones before it (§8.1).
+   * Answers the error that the stream is to be reset with, if it is.
+   */
+  takeLaterHeaders(stream: Stream, list: HeaderList, isLast: boolean): ErrorName | undefined {
+    if (!mayReceive(stream.state)) return 'STREAM_CLOSED';
+    if (list.isTooLarge) return 'ENHANCE_YOUR_CALM';
+    const isResponse = !this.#options.isServer && list.status !== undefined;
+    if (list.problemAs(isResponse ? 'response' : 'trailers') !== undefined) return 'PROTOCOL_ERROR';
+    // One response, and trailers after it only; with an end of the stream after any but these, nobody would hear of it.
+    if (isResponse === stream.mayHaveBody) return 'PROTOCOL_ERROR';
+    const isInformational = list.status?.startsWith('1') === true;
+    if (isLast ? isInformational : !isResponse) return 'PROTOCOL_ERROR';
+    if (isResponse && !isInformational) {
+      stream.mayHaveBody = true;
+      stream.bodyBytesLeft = list.contentLength;
+    }
+    return !isLast || this.countBody(stream, 0, true) ? undefined : 'PROTOCOL_ERROR';
+  }
+
+  /** Counts a WINDOW_UPDATE; false: the peer has no reason for it. */
+  expectsWindowUpdate(): boolean {
+    if (this.#windowUpdatesExpected === 0) return false;
+    this.#windowUpdatesExpected--;
+    return true;
   }
 
   /** WINDOW_UPDATE (§6.9); answers the error that the stream was reset with, if it was. */
@@ -249,6 +281,7 @@ export class StreamTable implements StreamCarrier {
       stream.sendWindow -= payload;
       lead = undefined;
       from = to;
+      this.#windowUpdatesExpected += windowUpdatesPerDataFrame;
     } while (from < end);
     this.#options.onMoved();
   }

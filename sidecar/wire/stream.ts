@@ -66,6 +66,8 @@ export class Stream {
   bodyBytesLeft: number | undefined;
   /** A server's: its answer ends the stream, whatever else the client meant to send (RFC 9113 §8.1). */
   readonly endsBothWays: boolean;
+  /** Whether the header list before the body has come: a request comes with it, a response is waited for. */
+  mayHaveBody: boolean;
   /** Received and neither used nor given back. */
   heldBytes = 0;
   readonly #carrier: StreamCarrier;
@@ -77,7 +79,7 @@ export class Stream {
 
   constructor(id: number, carrier: StreamCarrier, options: StreamOptions) {
     this.id = id;
-    this.endsBothWays = options.endsBothWays;
+    this.endsBothWays = this.mayHaveBody = options.endsBothWays;
     this.#carrier = carrier;
     this.sendWindow = options.sendWindow;
     this.receiveWindow = new ReceiveWindow(options.receiveWindow);
@@ -203,9 +205,10 @@ export class Stream {
   /** Bytes sent; undefined: nothing can be, for want of the connection's window, the socket or a share. */
   #sendSome(next: Queued & { kind: 'data' }, bytesMax: number): number | undefined {
     const rest = next.bytes.length - next.sent;
-    const sending = Math.min(rest, bytesMax, this.#sendableNow());
+    // Windows may be below 0 (§6.9.2), and an end without data needs none.
+    const sending = Math.max(0, Math.min(rest, bytesMax, this.#sendableNow()));
     // Its own window is empty: the peer's WINDOW_UPDATE pumps. Waiting for the connection besides does no harm.
-    if (sending <= 0 && rest > 0) return undefined;
+    if (sending === 0 && rest > 0) return undefined;
     piece.prefix = undefined;
     piece.bytes = next.bytes;
     piece.start = next.sent;

@@ -9,6 +9,7 @@ import { benchModules } from './sidecar/bench-modules.ts';
 import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchBoot } from './stream/bench-boot.ts';
 import { benchPublish } from './stream/bench-publish.ts';
+import { benchSoak } from './soak/bench-soak.ts';
 import { benchStream } from './stream/bench-stream.ts';
 import { benchTakeover } from './stream/bench-takeover.ts';
 import { benchWatch } from './watch/bench-watch.ts';
@@ -16,6 +17,8 @@ import { benchAttacks } from './wire/bench-attacks.ts';
 import { benchInterop } from './wire/bench-interop.ts';
 import { benchWire } from './wire/bench-wire.ts';
 import { benchWireClient } from './wire/bench-wire-client.ts';
+import { benchWireTail } from './wire/bench-wire-tail.ts';
+import { benchWireVaried } from './wire/bench-wire-varied.ts';
 import { benchWrites } from './writes/bench-writes.ts';
 
 /** `npm run bench -- <name>`: figures that will be asked for again. Ratios inside one run are what counts: machines are noisy. */
@@ -70,6 +73,11 @@ const benches: Readonly<
       "a sidecar's memory by routes and after 2,000 lookups/s, its start from disk, its lookups while 1,000 changes/s arrive",
     run: benchSidecar,
   },
+  soak: {
+    about:
+      'a sidecar on our own engine at half load for --seconds 3600, everything checked: errors, memory, and pauses each minute',
+    run: benchSoak,
+  },
   stream: {
     about: 'ms from a commit to the sources of 1, 100 and 500 sidecars at 20/s, and of one at 300/s and 1,000/s',
     run: benchStream,
@@ -89,6 +97,15 @@ const benches: Readonly<
   'wire-client': {
     about: 'what a call over our own engine costs its caller beside grpc-js, and 1,000 idle connections a server',
     run: benchWireClient,
+  },
+  'wire-tail': {
+    about:
+      'p99 at a steady 2,000 calls/s beside grpc-js and nginx, pauses of the garbage collector, and what a call allocates',
+    run: benchWireTail,
+  },
+  'wire-varied': {
+    about: 'other keys and metadata in each call: single lookups, and streams of 1 and of 16, by CPU of the server',
+    run: benchWireVaried,
   },
   writes: {
     about: 'writes through the API beside one raw statement that writes the same rows, and batches of 10,000',

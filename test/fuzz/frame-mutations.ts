@@ -1,30 +1,11 @@
-import { clientPreface, frameFlags, frameTypes } from '../../sidecar/wire/frame.ts';
-import { frame, plainBlock, settingsPayload, uint32 } from '../support/sidecar-wire/frames.ts';
+import { frameFlags, frameTypes } from '../../sidecar/wire/frame.ts';
+import { frame, settingsPayload, uint32 } from '../support/sidecar-wire/frames.ts';
+import type { Vocabulary } from './vocabulary.ts';
 
 const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } =
   frameTypes;
 const { END_HEADERS, END_STREAM, PADDED, ACK } = frameFlags;
 
-const grpcFields = (path: string): readonly (readonly [string, string])[] => [
-  [':method', 'POST'],
-  [':scheme', 'http'],
-  [':path', `/test.Echo/${path}`],
-  ['content-type', 'application/grpc'],
-  ['te', 'trailers'],
-];
-
-const plainBlocks: readonly Buffer[] = [
-  ...['Unary', 'Later', 'Never', 'ServerStream', 'ClientStream', 'Bidi', 'None'].map((path) => grpcFields(path)),
-  [...grpcFields('Unary'), ['grpc-timeout', '10m'], ['x-some-bin', 'AAEC']] as const,
-  [...grpcFields('Unary'), ['content-length', '7']] as const,
-].map((fields) => plainBlock(fields));
-/** Trailers, and blocks that use the table: RFC 7541 C.4, in whatever order. */
-const otherBlocks: readonly Buffer[] = [
-  Buffer.from('828684418cf1e3c2e5f23a6ba0ab90f4ff', 'hex'),
-  Buffer.from('828684be5886a8eb10649cbf', 'hex'),
-  Buffer.from('3fe11f828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf', 'hex'),
-  plainBlock([['x-trailer', 'yes']]),
-];
 /** Table size, streams, window, frame size, list size, and one that nobody knows. */
 const goodSettings = [
   [1, 0],
@@ -45,21 +26,26 @@ const messages = ['', 'a', 'hello', '\u0003xx', 'x'.repeat(300)].map((text) =>
 /** The frames of a connection: well-formed for the most part, and in an order that makes sense as often as not. */
 export class FrameMutations {
   readonly #random: () => number;
-  #nextId = 1;
+  readonly #vocabulary: Vocabulary;
+  /** The first stream that nobody has opened yet. */
+  #nextId: number;
 
-  constructor(random: () => number) {
+  constructor(random: () => number, vocabulary: Vocabulary) {
     this.#random = random;
+    this.#vocabulary = vocabulary;
+    this.#nextId = 1 + 2 * vocabulary.opened;
   }
 
   /** All the bytes of a connection's life. */
   connection(): Buffer {
+    const { preface } = this.#vocabulary;
     const first = this.#headers();
     const frames = Array.from({ length: 1 + this.#below(12) }, () => this.#frame());
     if (this.#chance(0.3)) this.#mutateOrder(frames);
-    const bytes = Buffer.concat([clientPreface, this.#settings(), first, ...frames]);
+    const bytes = Buffer.concat([preface, this.#settings(), first, ...frames]);
     const flips = this.#chance(0.5) ? 0 : this.#below(4);
     // The preface stays mostly: what comes after it is what matters.
-    const from = this.#chance(0.02) ? 0 : clientPreface.length;
+    const from = this.#chance(0.02) ? 0 : preface.length;
     for (let flip = 0; flip < flips; flip++) this.#mutateByte(bytes, from);
     return this.#chance(0.1) ? bytes.subarray(0, this.#below(bytes.length)) : bytes;
   }
@@ -103,16 +89,18 @@ export class FrameMutations {
           ? frame(PRIORITY, 0, id, Buffer.concat([uint32(2 * this.#below(8)), Buffer.from([16])]))
           : frame(GOAWAY, 0, 0, uint32(id, this.#below(16)));
       case 12:
-        return frame(CONTINUATION, this.#flags(END_HEADERS), id, this.#pick(otherBlocks));
+        return frame(CONTINUATION, this.#flags(END_HEADERS), id, this.#pick(this.#vocabulary.otherBlocks));
       default:
         return frame(this.#pick([PUSH_PROMISE, this.#below(256)]), this.#below(256), id, Buffer.alloc(this.#below(20)));
     }
   }
 
   #headers(): Buffer {
-    const id = this.#chance(0.8) ? this.#nextId : this.#id();
+    const { opened, blocks, otherBlocks, exchange } = this.#vocabulary;
+    const id = opened === 0 && this.#chance(0.8) ? this.#nextId : this.#id();
     if (id === this.#nextId) this.#nextId += 2;
-    const block = this.#pick(this.#chance(0.2) ? otherBlocks : plainBlocks);
+    if (exchange !== undefined && this.#chance(0.3)) return exchange(id, this.#pick(messages));
+    const block = this.#pick(this.#chance(0.2) ? otherBlocks : blocks);
     const end = this.#flags(END_STREAM);
     if (this.#chance(0.8)) return frame(HEADERS, END_HEADERS | end, id, block);
     const at = this.#below(block.length + 1);

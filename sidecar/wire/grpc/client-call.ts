@@ -116,6 +116,8 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
       return this.#fail({ code: statusCodes.INTERNAL, message: 'the answer ends inside of a message' });
     const message = percentDecode(list.get('grpc-message') ?? '');
     this.#end({ status: code === statusCodes.OK ? okStatus : { code, message }, trailers: list, isUnprocessed: false });
+    // Whatever was still to be said is of no interest now; a stream that nobody ends would be kept for ever.
+    this.#stream?.reset('CANCEL');
   }
 
   announce(bytes: number, isCompressed: boolean): boolean {

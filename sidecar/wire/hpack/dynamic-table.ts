@@ -1,5 +1,8 @@
 import type { HeaderField } from './header-field.ts';
 
+/** What a table may take until something else is said: RFC 9113 §6.5.2. */
+export const tableBytesDefault = 4_096;
+
 /**
  * The dynamic table of one direction of a connection: RFC 7541 §2.3.2 and §4. A ring, the newest entry first; it never holds
  * more than `bytesMax / 32` entries, because each counts as 32 bytes at least.

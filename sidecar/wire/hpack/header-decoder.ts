@@ -1,6 +1,6 @@
 import { ConnectionError } from '../error-code.ts';
 import { HeaderList } from '../header-list.ts';
-import { DynamicTable } from './dynamic-table.ts';
+import { DynamicTable, tableBytesDefault } from './dynamic-table.ts';
 import { HeaderField } from './header-field.ts';
 import { huffmanDecode } from './huffman-decode.ts';
 import { IntegerReader } from './integer.ts';
@@ -28,10 +28,18 @@ export class HeaderDecoder {
   #buffer: Buffer = scratch;
   #end = 0;
   #isPure = true;
+  /** What the peer's table may take. Until it has seen our SETTINGS, it has the default at least. */
+  #tableBytesMax: number;
 
   constructor(options: HeaderDecoderOptions) {
     this.#options = options;
-    this.#table = new DynamicTable(options.tableBytesMax);
+    this.#tableBytesMax = Math.max(options.tableBytesMax, tableBytesDefault);
+    this.#table = new DynamicTable(this.#tableBytesMax);
+  }
+
+  /** The peer has seen our SETTINGS: from here on its table is not larger than they say. */
+  limitTable(): void {
+    this.#tableBytesMax = this.#options.tableBytesMax;
   }
 
   /** Changes whenever the same bytes may come to mean something else. */
@@ -52,6 +60,12 @@ export class HeaderDecoder {
     const fields: HeaderField[] = [];
     let bytes = 0;
     this.#readSizeUpdates();
+    // RFC 9113 §4.3.1: who was told to have a smaller table says so first.
+    if (this.#table.bytesMax > this.#tableBytesMax)
+      throw new ConnectionError(
+        'COMPRESSION_ERROR',
+        `a table of ${this.#table.bytesMax} bytes is larger than we allow`,
+      );
     while (this.#integers.at < end) {
       const field = this.#readField();
       bytes += field.bytes;
@@ -69,7 +83,7 @@ export class HeaderDecoder {
       if ((byte & 0xe0) !== 0x20) return;
       this.#integers.at++;
       const size = this.#integer(byte, 0x1f);
-      if (size > this.#options.tableBytesMax)
+      if (size > this.#tableBytesMax)
         throw new ConnectionError('COMPRESSION_ERROR', `a table of ${size} bytes is larger than we allow`);
       this.#table.resize(size);
     }

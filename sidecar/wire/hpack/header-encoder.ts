@@ -1,4 +1,4 @@
-import { DynamicTable } from './dynamic-table.ts';
+import { DynamicTable, tableBytesDefault } from './dynamic-table.ts';
 import type { HeaderField } from './header-field.ts';
 import { huffmanBytes, huffmanEncode } from './huffman-encode.ts';
 import { writeInteger } from './integer.ts';
@@ -32,11 +32,13 @@ export class HeaderEncoder {
   /** Of a repeated field the number under which the dynamic table got it, or its index in the static one, negative. */
   readonly #places = new Map<HeaderField, number>();
   /** Sizes that the next block must announce: §4.2 wants the smallest in between, too. */
-  #announcements: readonly number[] = [];
+  #announcements: readonly number[];
 
   constructor({ tableBytesMax, repeated }: { tableBytesMax: number; repeated: Repeated }) {
     this.#table = new DynamicTable(tableBytesMax);
     this.#tableBytesMax = tableBytesMax;
+    // The peer's begins with the default.
+    this.#announcements = tableBytesMax < tableBytesDefault ? [tableBytesMax] : [];
     this.#repeated = repeated;
     for (const field of repeated) {
       const index = staticFields.get(`${field.name}\0${field.value}`);

@@ -7,6 +7,7 @@ import {
 } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { benchRoute } from './bench-routes.ts';
+import { tellFigures } from '../process-figures.ts';
 
 // What plain grpc-js with ts-proto takes to answer one fixed message of the same size: the base of the ratio.
 const response = ResolveResponse.decode(
@@ -31,4 +32,5 @@ server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port
   if (error !== null) throw error;
   process.send?.({ address: `127.0.0.1:${port}` });
 });
+tellFigures();
 process.once('disconnect', () => process.exit(0));

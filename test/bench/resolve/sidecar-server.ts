@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { readSidecarConfig } from '../../../sidecar/config.ts';
 import { startSidecar } from '../../../sidecar/sidecar.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
+import { tellFigures } from '../process-figures.ts';
 
 // Says how much memory it holds once its garbage is gone.
 setFlagsFromString('--expose-gc');
@@ -11,7 +12,9 @@ const collectGarbage = runInNewContext('gc') as () => void;
 const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS: 'bench' });
 const sidecar = await startSidecar(config, createLogger('sidecar', 'silent'));
 process.send?.({ address: sidecar.addresses[0] });
-process.on('message', () => {
+tellFigures();
+process.on('message', (message) => {
+  if (message === 'figures') return;
   collectGarbage();
   collectGarbage();
   const { rss, heapUsed } = process.memoryUsage();

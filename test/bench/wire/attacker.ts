@@ -2,16 +2,15 @@ import { createConnection } from 'node:net';
 import { errorNameOf } from '../../../sidecar/wire/error-code.ts';
 import { clientPreface, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { frame, FrameSplitter, settingsPayload } from '../../support/sidecar-wire/frames.ts';
-import { attacks, type Attack } from './attacks.ts';
+import { attackerConnections, attacks, type Attack } from './attacks.ts';
 
 // BENCH_ATTACK on BENCH_ADDRESS, from four connections that come back whenever they are closed, until asked what came of it.
 const attack = attacks.find(({ name }) => name === process.env['BENCH_ATTACK']);
 const [host = '', port = ''] = (process.env['BENCH_ADDRESS'] ?? '').split(':');
-const connectionCount = 4;
 const codes: Record<string, number> = {};
 if (attack === undefined) throw new Error('there is no such attack');
 
-for (let index = 0; index < connectionCount; index++) void keepAttacking(attack);
+for (let index = 0; index < attackerConnections; index++) void keepAttacking(attack);
 process.send?.({ address: `${host}:${port}` });
 process.on('message', () => process.send?.(codes));
 process.once('disconnect', () => process.exit(0));

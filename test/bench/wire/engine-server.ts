@@ -10,6 +10,7 @@ import { WireServer } from '../../../sidecar/wire/wire-server.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { afterSockets as schedule } from '../../../src/platform/turns.ts';
 import { constantAnswer } from './constant-answer.ts';
+import { tellFigures } from '../process-figures.ts';
 
 // The engine by itself: BENCH_UPSTREAM not set, it answers a constant; set, it passes everything on to that address.
 const clock = new WheelClock(systemClock);
@@ -38,4 +39,5 @@ const acceptor = new GrpcAcceptor({
 const server = new WireServer({ acceptor, clock, schedule, limits: wireLimits, repeated: repeatedByServer });
 const port = await server.listen({ host: '127.0.0.1', port: 0 });
 process.send?.({ address: `127.0.0.1:${port}` });
+tellFigures();
 process.once('disconnect', () => process.exit(0));

@@ -9,7 +9,7 @@ import { cpuUsOf, pinned, type BenchServer } from '../spawn-server.ts';
 
 /** Whether a program is on this machine. */
 export function isInstalled(command: string): boolean {
-  return spawnSync(command, ['-v']).error === undefined;
+  return spawnSync(command, ['--version']).error === undefined;
 }
 
 type Native = { readonly command: string; readonly parameters: (file: string) => string[]; readonly config: string };
@@ -73,6 +73,26 @@ frontend in
 backend out
   http-reuse always
   server s ${upstream} proto h2
+`,
+  });
+}
+
+/** etcd of one member, in a directory that goes with it. */
+export async function startEtcdServer(): Promise<BenchServer> {
+  const [port, peerPort] = [await findFreePort(), await findFreePort()];
+  return await start(port, {
+    command: 'etcd',
+    parameters: (file) => ['--config-file', file],
+    config: `name: bench
+data-dir: data
+logger: zap
+log-level: error
+log-outputs: [stderr]
+listen-client-urls: http://127.0.0.1:${port}
+advertise-client-urls: http://127.0.0.1:${port}
+listen-peer-urls: http://127.0.0.1:${peerPort}
+initial-advertise-peer-urls: http://127.0.0.1:${peerPort}
+initial-cluster: bench=http://127.0.0.1:${peerPort}
 `,
   });
 }

@@ -5,9 +5,9 @@ address = sys.argv[1]
 same = lambda value: value
 channel = grpc.insecure_channel(address, options=[('grpc.max_receive_message_length', -1), ('grpc.max_send_message_length', -1)])
 unary = lambda name: channel.unary_unary('/test.Echo/' + name, request_serializer=same, response_deserializer=same)
-for size in (0, 1, 70000, 4 * 1024 * 1024):
-    assert unary('Unary')(b'a' * size, timeout=20) == b'a' * size
-print('unary, 0 to 4 MiB')
+for size in (0, 1, 70000, 4 * 1024 * 1024, 64 * 1024 * 1024):
+    assert unary('Unary')(b'a' * size, timeout=60) == b'a' * size
+print('unary, 0 to 64 MiB')
 answer, call = unary('Unary').with_call(b'x', metadata=(('x-some', 'value'), ('x-some-bin', b'\\x00\\xff')), timeout=20)
 trailers = dict(call.trailing_metadata())
 assert trailers['x-some'] == 'value' and trailers['x-some-bin'] == b'\\x00\\xff', trailers
@@ -23,9 +23,9 @@ fails('None', grpc.StatusCode.UNIMPLEMENTED, timeout=20)
 assert fails('Refused', grpc.StatusCode.FAILED_PRECONDITION, timeout=20).details() == 'nö: 100 %'
 fails('Never', grpc.StatusCode.DEADLINE_EXCEEDED, timeout=0.1)
 print('statuses, their text, deadlines')
-futures = [unary('Later').future(str(index).encode(), timeout=60) for index in range(2000)]
-assert [future.result() for future in futures] == [str(index).encode() for index in range(2000)]
-print('2,000 calls at a time')
+futures = [unary('Later').future(str(index).encode(), timeout=60) for index in range(10000)]
+assert [future.result() for future in futures] == [str(index).encode() for index in range(10000)]
+print('10,000 calls at a time')
 bidi = channel.stream_stream('/test.Echo/Bidi', request_serializer=same, response_deserializer=same)
 assert list(bidi(iter([b'one', b'two', b'x' * 300000]), timeout=20)) == [b'one', b'two', b'x' * 300000]
 stream = channel.unary_stream('/test.Echo/ServerStream', request_serializer=same, response_deserializer=same)

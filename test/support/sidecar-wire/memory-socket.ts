@@ -1,12 +1,23 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 
-/** A socket without a kernel, a queue or a turn of the loop: what is written is there at once. For millions of connections. */
+/** A socket without a kernel or a turn of the loop: what is written is there at once, unless it is stuck. For millions of connections. */
 export class MemorySocket extends EventEmitter {
-  readonly writable = true;
-  readonly writableLength = 0;
-  readonly written: Buffer[] = [];
+  readonly #written: Buffer[] = [];
+  /** Not copied yet: whoever writes into them before they have gone out is found out. */
+  #stuck: Buffer[] = [];
+  #isStuck = false;
+  writableLength = 0;
   isDestroyed = false;
+
+  get writable(): boolean {
+    return !this.isDestroyed;
+  }
+
+  /** All that has gone out so far. */
+  get written(): readonly Buffer[] {
+    return this.#written;
+  }
 
   /** As the engine takes it: it uses no more of a Duplex than this has. */
   asDuplex(): Duplex {
@@ -15,12 +26,30 @@ export class MemorySocket extends EventEmitter {
 
   /** Bytes from the peer. */
   receive(bytes: Buffer): void {
-    this.emit('data', bytes);
+    if (!this.isDestroyed) this.emit('data', bytes);
+  }
+
+  /** The peer reads nothing, until `drain`. */
+  stick(): void {
+    this.#isStuck = true;
+  }
+
+  drain(): void {
+    this.#isStuck = false;
+    for (const bytes of this.#stuck) this.#written.push(Buffer.from(bytes));
+    this.#stuck = [];
+    this.writableLength = 0;
+    if (!this.isDestroyed) this.emit('drain');
   }
 
   write(bytes: Buffer): boolean {
+    if (this.#isStuck) {
+      this.writableLength += bytes.length;
+      this.#stuck.push(bytes);
+      return false;
+    }
     // A copy: the engine uses its buffer again.
-    this.written.push(Buffer.from(bytes));
+    this.#written.push(Buffer.from(bytes));
     return true;
   }
 

@@ -7,8 +7,8 @@ import { EchoAcceptor } from '../../support/sidecar-wire/echo-acceptor.ts';
 import { frame, plainBlock, settingsPayload, uint32 } from '../../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
 
-const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, CONTINUATION, GOAWAY } = frameTypes;
-const { ACK, END_HEADERS, END_STREAM } = frameFlags;
+const { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, CONTINUATION, GOAWAY, WINDOW_UPDATE } = frameTypes;
+const { ACK, END_HEADERS, END_STREAM, PADDED } = frameFlags;
 const initialWindow = 0x4;
 const odd = (count: number): number[] => Array.from({ length: count }, (_none, index) => index * 2 + 1);
 
@@ -65,12 +65,27 @@ it.each([
   ['PRIORITY', frame(PRIORITY, 0, 1, Buffer.from([0, 0, 0, 3, 0]))],
   ['GOAWAY', frame(GOAWAY, 0, 0, uint32(0, 0))],
   ['empty DATA', frame(DATA, 0, 1)],
+  ['DATA that is padding only', frame(DATA, PADDED, 1, Buffer.from([3, 0, 0, 0]))],
+  ['WINDOW_UPDATE of the connection', frame(WINDOW_UPDATE, 0, 0, uint32(1))],
+  ['WINDOW_UPDATE of a stream', frame(WINDOW_UPDATE, 0, 1, uint32(1))],
+  ['RST_STREAM of a stream that has ended', frame(RST_STREAM, 0, 1, uint32(8))],
   ['unknown frames', frame(0xee, 0, 0, 'x')],
 ])('ends a connection that floods us with %s', async (_name, piece) => {
   const peer = new RawPeer({ acceptor: new EchoAcceptor() });
   peer.send(open());
   await flood(peer, 3_000, () => piece);
   await expectCalm(peer);
+});
+
+it('takes as many WINDOW_UPDATEs as a reader of what we send has reason for', async () => {
+  const limits = { controlFrames: { burst: 10, perSecond: 0 } };
+  const peer = new RawPeer({ acceptor: new EchoAcceptor('x'.repeat(100_000)), limits });
+  peer.send(whole(1));
+  // Seven frames, and each of them read in five pieces that are said twice.
+  const updates = Array.from({ length: 70 }, (_none, index) => frame(WINDOW_UPDATE, 0, index % 2, uint32(1_000)));
+  peer.send(...updates);
+  await peer.ping();
+  expect(peer.goAway).toBeUndefined();
 });
 
 it('ends a connection that sets thousands of settings in one frame', async () => {

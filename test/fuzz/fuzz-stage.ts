@@ -1,0 +1,82 @@
+import { BufferPool } from '../../sidecar/wire/buffer-pool.ts';
+import { ByteBudget } from '../../sidecar/wire/byte-budget.ts';
+import { Connection, type StreamAcceptor } from '../../sidecar/wire/connection.ts';
+import { repeatedByClient, repeatedByServer } from '../../sidecar/wire/grpc/fields.ts';
+import { outputBufferBytes, wireLimits, type WireLimits } from '../../sidecar/wire/limits.ts';
+import { Turn } from '../../sidecar/wire/turn.ts';
+import { FakeAlarmClock } from '../fakes/fake-alarm-clock.ts';
+import { seededRandom } from '../fakes/seeded-random.ts';
+import type { MemorySocket } from '../support/sidecar-wire/memory-socket.ts';
+
+const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: 4 });
+const heldBytesMaxOfAll = 10_000;
+
+/** Small enough for mutated frames to reach. */
+export const fuzzLimits: WireLimits = { ...wireLimits, heldBytesMax: heldBytesMaxOfAll, heldBytesMaxOfAll };
+
+/** What one life of fuzzed connections happens in, made of its seed alone: no time, no socket, no turn of the loop. */
+export class FuzzStage {
+  readonly random: () => number;
+  readonly clock = new FakeAlarmClock();
+  readonly schedule: (run: () => void) => void;
+  readonly #scheduled: (() => void)[] = [];
+  readonly #budget = new ByteBudget(heldBytesMaxOfAll);
+  readonly #turn: Turn;
+  readonly #connections: Connection[] = [];
+
+  constructor(seed: number) {
+    this.random = seededRandom(seed);
+    this.schedule = (run) => void this.#scheduled.push(run);
+    this.#turn = new Turn(this.schedule);
+  }
+
+  connection(socket: MemorySocket, acceptor: StreamAcceptor | undefined): Connection {
+    const connection = new Connection({
+      socket: socket.asDuplex(),
+      acceptor,
+      limits: fuzzLimits,
+      clock: this.clock,
+      turn: this.#turn,
+      pool,
+      budget: this.#budget,
+      repeated: acceptor === undefined ? new Set(repeatedByClient) : repeatedByServer,
+      onClosed: () => {},
+    });
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  chance(share: number): boolean {
+    return this.random() < share;
+  }
+
+  below(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  /** The end of a turn of the loop. */
+  endTurn(): void {
+    for (const run of this.#scheduled.splice(0)) run();
+  }
+
+  /** Lets some time pass, and sometimes lets the socket stick for a while. */
+  disturb(socket: MemorySocket): void {
+    if (this.chance(0.1)) this.endTurn();
+    if (this.chance(0.05)) socket.stick();
+    else if (this.chance(0.1)) socket.drain();
+    if (this.chance(0.02)) this.clock.advance(this.random() * 20);
+  }
+
+  /** The end of everything; fails when something is held after it. */
+  close(...sockets: readonly MemorySocket[]): void {
+    this.endTurn();
+    this.clock.advance(60_000);
+    this.endTurn();
+    for (const socket of sockets) socket.destroy();
+    this.endTurn();
+    for (const connection of this.#connections)
+      if (connection.hasStreams || connection.queuedBytes !== 0) throw new Error('something is held after the end');
+    if (!this.#budget.take(heldBytesMaxOfAll)) throw new Error('the budget has not got everything back');
+    if (this.clock.armedCount !== 0) throw new Error('an alarm is left behind');
+  }
+}
