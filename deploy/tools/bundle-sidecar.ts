@@ -32,4 +32,6 @@ await bundle.close();
 // tsc's says that this is the module that it was.
 await rm(join(repository, 'dist/sidecar/main.d.ts'), { force: true });
 const bytes = output.reduce((total, file) => total + (file.type === 'chunk' ? file.code.length : 0), 0);
-console.log(`dist/sidecar/main.js: ${output.filter(({ type }) => type === 'chunk').length} files, ${Math.round(bytes / 1_000)} KB`);
+console.log(
+  `dist/sidecar/main.js: ${output.filter(({ type }) => type === 'chunk').length} files, ${Math.round(bytes / 1_000)} KB`,
+);

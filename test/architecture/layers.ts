@@ -113,7 +113,12 @@ export const layers: readonly Layer[] = [
 
   // Around them.
   { name: 'deploy/embedded', files: /^deploy\/embedded\//, imports: outside, packages: ['node:*', ...grpc, 'pg'] },
-  { name: 'deploy/tools', files: /^deploy\/tools\//, imports: outside, packages: ['node:*', ...grpc, 'yaml'] },
+  {
+    name: 'deploy/tools',
+    files: /^deploy\/tools\//,
+    imports: outside,
+    packages: ['node:*', ...grpc, 'rolldown', 'yaml'],
+  },
   { name: 'test', files: /^(test\/|vitest\.config\.ts$)/, imports: ['*'], packages: ['*'] },
 ];
 

@@ -86,5 +86,7 @@ test('the file of a tenant that does not exist any more goes', async () => {
   memory.replace(history.snapshot());
   await passDelay(saves(history.position.revision));
   saver.remove('acme');
-  while ((await files.tenants()).length > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+  await saver[Symbol.asyncDispose]();
+  while ((await savedRevision()) !== undefined) await new Promise<void>((resolve) => setImmediate(resolve));
+  expect(await files.tenants()).toEqual([]);
 });
