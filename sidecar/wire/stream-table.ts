@@ -141,6 +141,8 @@ export class StreamTable implements StreamCarrier {
       case 'their_reset':
         throw new ConnectionError('STREAM_CLOSED', 'HEADERS on a stream that has ended');
       case 'unknown':
+        // An answer to a call that was given up may come after many others; a client's ids only grow (§5.1.1).
+        if (!this.#options.isServer) return;
         throw new ConnectionError('PROTOCOL_ERROR', 'a stream below the last one');
     }
   }

@@ -1,7 +1,9 @@
+import { createClient } from '../../../src/client/create-client.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import type { ProcessFigures } from '../process-figures.ts';
 import { median, printTable } from '../report.ts';
-import { spawnServer } from '../spawn-server.ts';
+import { benchKey } from '../resolve/bench-routes.ts';
+import { spawnServer, type BenchServer } from '../spawn-server.ts';
 import type { SoakCounts } from './soak-tally.ts';
 
 type Line = {
@@ -31,6 +33,7 @@ export async function benchSoak({ seconds, routes }: BenchOptions): Promise<void
     TM_SIDECAR_SOURCE: `grpc://${source.address}`,
     TM_SIDECAR_WIRE: 'wire',
   });
+  await untilItHasRoutes(sidecar);
   await using load = await spawnServer(
     'test/bench/soak/soak-load.ts',
     { BENCH_ADDRESS: sidecar.address, BENCH_ROUTES: String(routes) },
@@ -52,6 +55,12 @@ export async function benchSoak({ seconds, routes }: BenchOptions): Promise<void
     printLine(lines, lineSeconds);
   }
   judge(lines, seconds);
+}
+
+/** Calls wait for the first snapshot: they would be measured as what the sidecar can take. */
+async function untilItHasRoutes({ address }: BenchServer): Promise<void> {
+  using client = createClient({ address });
+  await client.resolver.resolve({ key: benchKey(1) }, { timeoutMs: 120_000 });
 }
 
 function printLine(lines: readonly Line[], lineSeconds: number): void {

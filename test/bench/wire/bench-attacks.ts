@@ -10,8 +10,8 @@ import { spawnServer } from '../spawn-server.ts';
 import { attackerConnections, attacks, type Attack } from './attacks.ts';
 
 const pauseMs = 10;
-/** Both cores are full of the attack, and the client has to wait for its turn; but it gets it. */
-const p99MsMax = 1_000;
+/** Both cores are full of the attack, and of whatever else runs there: the client waits for its turn, but it gets it. */
+const p99MsMax = 2_000;
 const mebibyte = 1_048_576;
 
 type Run = {

@@ -26,6 +26,7 @@ const trailers = plainBlock([['grpc-status', '0']]);
 
 /** One call on a connection whose server says what the test says. */
 function startCall(): {
+  readonly client: GrpcClient;
   readonly call: ClientCall;
   readonly heard: string[];
   readonly receive: (...frames: readonly Buffer[]) => void;
@@ -50,6 +51,7 @@ function startCall(): {
   });
   socket.receive(frame(SETTINGS, 0, 0));
   return {
+    client,
     call,
     heard,
     receive: (...frames) => socket.receive(Buffer.concat(frames)),
@@ -127,4 +129,19 @@ it('gives up a stream whose server has answered before all was said, and hears n
     frame(SETTINGS, 0, 0, settingsPayload([4, 1_000_000])),
   );
   expect(heard).toEqual([`ended ${statusCodes.OK}`]);
+});
+
+it('goes on when the answer to a call that was given up comes after many others', () => {
+  const { client, call, receive, frames } = startCall();
+  call.cancel();
+  const heard: number[] = [];
+  for (let count = 1; count <= 2 * wireLimits.closedStreamsKept; count++) {
+    const id = 2 * count + 1;
+    const listener = { message: () => {}, ended: () => void heard.push(id), drained: () => {} };
+    client.start('/test.Echo/Any', listener).finish();
+    receive(frame(HEADERS, END_HEADERS, id, response), frame(HEADERS, END_HEADERS | END_STREAM, id, trailers));
+  }
+  receive(frame(HEADERS, END_HEADERS, 1, response), frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers));
+  expect(heard).toHaveLength(2 * wireLimits.closedStreamsKept);
+  expect(frames().filter(({ type }) => type === frameTypes.GOAWAY)).toEqual([]);
 });
