@@ -1,10 +1,11 @@
 import { createGrpcServer } from '../../src/platform/grpc/server.ts';
 import { bindService } from '../../src/platform/grpc/service.ts';
+import { sidecarLimits } from '../limits.ts';
 import type { Front, FrontOptions } from './front.ts';
 
 /** The front over grpc-js. */
 export function createGrpcJsFront({ drainMs }: FrontOptions): Front {
-  const grpc = createGrpcServer({ drainMs });
+  const grpc = createGrpcServer({ drainMs, bounds: sidecarLimits.front });
   return {
     library: grpc.server,
     draining: grpc.draining,

@@ -31,7 +31,7 @@ export async function benchSidecar(options: BenchOptions): Promise<void> {
 
 /** Those of deploy/k8s/app-with-sidecar.yaml. */
 const settings = {
-  NODE_OPTIONS: '--max-semi-space-size=4',
+  NODE_OPTIONS: '--max-semi-space-size=4 --max-old-space-size=256',
   MALLOC_ARENA_MAX: '1',
   MALLOC_MMAP_THRESHOLD_: '65536',
 };
