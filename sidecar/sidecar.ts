@@ -58,12 +58,14 @@ export async function startSidecar(
   await using started = new AsyncDisposableStack();
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
-  const { front: kind, drainMs } = config;
-  const front = started.use(createFront({ kind, drainMs, clock: surroundings.clock, schedule: afterSockets }));
+  const { front: kind, drainDelayMs, drainMs } = config;
+  const front = started.use(
+    createFront({ kind, drainDelayMs, drainMs, clock: surroundings.clock, schedule: afterSockets }),
+  );
   const options = serviceOptions({ logger, draining: front.draining });
   serveOn(front, config, { ...surroundings, ...following, options });
   addReflection(front.library);
-  announceReadiness(subscriptions, addHealth(front.library, servedServices, front.draining), front.draining);
+  announceReadiness(subscriptions, addHealth(front.library, servedServices, front), front.leaving);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
@@ -196,7 +198,7 @@ async function openDisk(
  * Ready: every tenant of the scope has a snapshot (or is known not to exist), until the server shuts down. Staleness is told
  * by every answer, not by this.
  */
-function announceReadiness(subscriptions: Subscriptions, health: Health, draining: AbortSignal): void {
+function announceReadiness(subscriptions: Subscriptions, health: Health, leaving: AbortSignal): void {
   const waiting = new Set(subscriptions.all());
   const listening = new DisposableStack();
   const look = (): void => {
@@ -206,7 +208,7 @@ function announceReadiness(subscriptions: Subscriptions, health: Health, drainin
     listening.dispose();
     health.set(true);
   };
-  draining.addEventListener('abort', () => listening.dispose());
+  leaving.addEventListener('abort', () => listening.dispose());
   for (const sync of waiting) listening.use(sync.subscribe(look));
   look();
 }

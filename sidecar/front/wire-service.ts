@@ -9,6 +9,7 @@ import type {
   UnaryHandler,
 } from '../../src/platform/grpc/handlers.ts';
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
+import { untilDraining } from '../../src/platform/grpc/until-draining.ts';
 import type { AlarmClock } from '../wire/alarm.ts';
 import type { Method, RequestListener, ServerCall } from '../wire/grpc/server-call.ts';
 import { okStatus } from '../wire/grpc/status-code.ts';
@@ -148,8 +149,8 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
 
 /** What an instant answers, the handler never sees; it is answered in its place in the order all the same. */
 async function* decodedEach(queue: RequestQueue, { call, context, bound }: Ending): AsyncIterable<unknown> {
-  const { instant, decode } = bound;
-  for await (const request of queue) {
+  const { instant, decode, options } = bound;
+  for await (const request of untilDraining(queue, options)) {
     const frame = instant?.(request);
     if (frame === undefined) yield decode(request);
     else if (call.isOver) return;

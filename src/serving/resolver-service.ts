@@ -5,7 +5,6 @@ import type {
   ResolveResult,
 } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { ResolveResponse } from '../gen/trafficmanager/v1/resolver_service.ts';
-import { DomainError } from '../domain/domain-error.ts';
 import type { Consistency, Freshness } from '../domain/freshness.ts';
 import { limits } from '../domain/limits.ts';
 import type { Lookup, Resolution } from '../domain/resolve.ts';
@@ -50,38 +49,9 @@ export function resolverHandlers(resolver: Resolver): Handlers<typeof ResolverSe
     resolve: encode,
     batchResolve: async ({ requests }, context) => ({ results: await results(requests, context) }),
     streamResolve: async (messages, writer, context) => {
-      for await (const { requests } of untilDraining(messages, context.draining))
-        await writer.write({ results: await results(requests, context) });
+      for await (const { requests } of messages) await writer.write({ results: await results(requests, context) });
     },
   };
-}
-
-/** The messages of a stream until the server shuts down: those that were taken are answered, then the stream ends. */
-async function* untilDraining<Message>(
-  messages: AsyncIterable<Message>,
-  draining: AbortSignal,
-): AsyncGenerator<Message> {
-  const iterator = messages[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await nextUnlessDraining(iterator, draining);
-    if (next.done === true) return;
-    yield next.value;
-  }
-}
-
-/** Not a Promise.race: each keeps 350 B on the promise that has not settled yet (measured), for as long as the stream lives. */
-function nextUnlessDraining<Message>(
-  iterator: AsyncIterator<Message>,
-  draining: AbortSignal,
-): Promise<IteratorResult<Message>> {
-  return new Promise((resolve, reject) => {
-    const end = (): void =>
-      reject(new DomainError('SHUTTING_DOWN', 'the server is shutting down; ask again', { retryDelayMs: 0 }));
-    if (draining.aborted) return end();
-    draining.addEventListener('abort', end, { once: true });
-    const settled = (): void => draining.removeEventListener('abort', end);
-    iterator.next().then(resolve, reject).finally(settled);
-  });
 }
 
 function checked(request: ResolveRequest): { lookup: Lookup; consistency: Consistency } {

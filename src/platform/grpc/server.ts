@@ -4,18 +4,26 @@ import { createConnection, type Server as NetServer } from 'node:net';
 import { dirname } from 'node:path';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
 import { StreamShares, type StreamSharesOptions } from './stream-shares.ts';
+import { afterTurns } from './until-draining.ts';
+
+/** How a server stops, step by step. */
+export type Stopping = {
+  /** Fires first: it says that it is not ready, and serves as before. */
+  readonly leaving: AbortSignal;
+  /** Fires when it takes no more connections and calls: endless streams end themselves. */
+  readonly draining: AbortSignal;
+};
 
 /** A gRPC server that listens where it is told, and stops in order. */
-export type GrpcServer = AsyncDisposable & {
-  readonly server: Server;
-  /** Fires when the server begins to shut down. */
-  readonly draining: AbortSignal;
-  /**
-   * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
-   * port.
-   */
-  listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
-};
+export type GrpcServer = AsyncDisposable &
+  Stopping & {
+    readonly server: Server;
+    /**
+     * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
+     * port.
+     */
+    listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+  };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
 export const messageBytesMax = 16 * 1024 * 1024;
@@ -34,6 +42,8 @@ const serverOptions: ServerOptions = {
 setLogVerbosity(logVerbosity.NONE);
 
 export type GrpcServerOptions = {
+  /** How long it serves on, and says that it is not ready, before it shuts down, ms: until load balancers have noticed. Default 0. */
+  readonly drainDelayMs?: number;
   /** How long calls under way may take once the server shuts down. */
   readonly drainMs: number;
   /** What it takes at a time; undefined: all that comes. */
@@ -46,7 +56,7 @@ export type GrpcServerBounds = {
   readonly streams: StreamSharesOptions;
 };
 
-export function createGrpcServer({ drainMs, bounds }: GrpcServerOptions): GrpcServer {
+export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServerOptions): GrpcServer {
   const server = new Server({
     ...serverOptions,
     ...(bounds && { 'grpc.max_concurrent_streams': bounds.streams.perConnectionMin }),
@@ -57,10 +67,12 @@ export function createGrpcServer({ drainMs, bounds }: GrpcServerOptions): GrpcSe
     http2Server.maxConnections = bounds.connectionsMax;
     http2Server.on('session', (session: ServerHttp2Session) => shares?.add(session));
   };
+  const leaving = new AbortController();
   const draining = new AbortController();
   const sockets: string[] = [];
   return {
     server,
+    leaving: leaving.signal,
     draining: draining.signal,
     listen: async (address, { groupId } = { groupId: undefined }) => {
       if (!address.startsWith('unix:')) {
@@ -75,6 +87,8 @@ export function createGrpcServer({ drainMs, bounds }: GrpcServerOptions): GrpcSe
       return address;
     },
     [Symbol.asyncDispose]: async () => {
+      leaving.abort();
+      await untilNoticed(drainDelayMs);
       draining.abort();
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
@@ -89,6 +103,15 @@ export function createGrpcServer({ drainMs, bounds }: GrpcServerOptions): GrpcSe
       for (const path of sockets) await rm(path, { force: true });
     },
   };
+}
+
+/** In which those who watch the health are told: over a connection inside of the process first, then over their own. */
+const noticeTurns = 4;
+
+/** What is said about readiness is on its way before anything else is said, and pollers have had their time. */
+export async function untilNoticed(drainDelayMs: number): Promise<void> {
+  if (drainDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+  await new Promise<void>((resolve) => afterTurns(noticeTurns, resolve));
 }
 
 /** An address that cannot be listened on: its message is one line that says what to do. */
