@@ -46,7 +46,12 @@ export type SidecarConfig = {
   readonly watchersMax: number;
   /** `TM_WATCH_STALL_MS`: a watch that takes nothing for so long while something waits for it is cut off, 100 to 600,000; 30,000. */
   readonly watchStallMsMax: number;
-  /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
+  /**
+   * `TM_DRAIN_DELAY_MS`: how long it serves as before after SIGTERM, and says that it is not ready, so that load balancers send nothing
+   * more, 0 to 600,000; 0.
+   */
+  readonly drainDelayMs: number;
+  /** `TM_DRAIN_MS`: how long calls under way may take after that, 0 to 600,000; 5,000. */
   readonly drainMs: number;
   /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
   readonly logLevel: LogLevel;
@@ -110,6 +115,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
     watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 1_000, min: 0, max: 1_000_000 }),
     watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
+    drainDelayMs: environment.integer('TM_DRAIN_DELAY_MS', { fallback: 0, min: 0, max: 600_000 }),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };

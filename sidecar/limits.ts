@@ -28,8 +28,18 @@ export const sidecarLimits = {
   /** How long "there is no such tenant" is believed, ms, and of how many names. */
   unknownTenantTtlMs: 2_000,
   unknownTenantsMax: 10_000,
-  /** Lookups that wait for something: 100 MB at 10 KB each; one tenant's fill no more than a quarter. */
-  admission: { waitingMax: 10_000, waitingPerTenantMax: 2_500, retryDelayMs: 1_000 },
+  /** Lookups that wait for something: 40 MB at 10 KB each; one tenant's fill no more than half: two of the largest batches. */
+  admission: { waitingMax: 4_000, waitingPerTenantMax: 2_000, retryDelayMs: 1_000 },
+  /** What the front over grpc-js takes; that over our own engine has bounds of its own (`wire/limits.ts`). */
+  front: {
+    /** Each with its buffers 40 KB: 40 MB. The apps of one pod have some ten. */
+    connectionsMax: 1_000,
+    /**
+     * Calls under way, 9 KB each: 90 MB, and as many as are answered in a second. One connection may have half of them, so that all
+     * lookups that may wait leave room on it for those that need not; 1,000 may have 32 each.
+     */
+    streams: { streamsMax: 10_000, perConnectionMax: 5_000, perConnectionMin: 32 },
+  },
   /** What the control plane answered to what memory does not hold. */
   answers: {
     countMax: 10_000,

@@ -13,6 +13,6 @@ await runProcess({
     const sidecar = await startSidecar(config, logger);
     const { scope, source } = config;
     logger.info({ addresses: sidecar.addresses, source: sourceName(source), scope }, 'the sidecar serves');
-    return { running: sidecar, stopMsMax: config.drainMs + stopReserveMs };
+    return { running: sidecar, stopMsMax: config.drainDelayMs + config.drainMs + stopReserveMs };
   },
 });

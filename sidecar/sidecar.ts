@@ -56,14 +56,15 @@ export async function startSidecar(
   await using started = new AsyncDisposableStack();
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
-  const { front: kind, drainMs } = config;
+  const { front: kind, drainDelayMs, drainMs } = config;
   const onRefused = (refused: number): void => logger.warn({ refused }, 'refused connections: there are too many');
   const { clock } = surroundings;
-  const front = started.use(await createFront({ kind, drainMs, clock, schedule: afterSockets, onRefused }));
+  const drain = { drainDelayMs, drainMs };
+  const front = started.use(await createFront({ kind, ...drain, clock, schedule: afterSockets, onRefused }));
   const options = serviceOptions({ logger, draining: front.draining });
   serveOn(front, config, { ...surroundings, ...following, options });
   addReflection(front.library);
-  announceReadiness(subscriptions, addHealth(front.library, servedServices, front.draining), front.draining);
+  announceReadiness(subscriptions, addHealth(front.library, servedServices, front), front.leaving);
 
   const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
   const addresses: string[] = [];
@@ -196,7 +197,7 @@ async function openDisk(
  * Ready: every tenant of the scope has a snapshot (or is known not to exist), until the server shuts down. Staleness is told
  * by every answer, not by this.
  */
-function announceReadiness(subscriptions: Subscriptions, health: Health, draining: AbortSignal): void {
+function announceReadiness(subscriptions: Subscriptions, health: Health, leaving: AbortSignal): void {
   const waiting = new Set(subscriptions.all());
   const listening = new DisposableStack();
   const look = (): void => {
@@ -206,7 +207,7 @@ function announceReadiness(subscriptions: Subscriptions, health: Health, drainin
     listening.dispose();
     health.set(true);
   };
-  draining.addEventListener('abort', () => listening.dispose());
+  leaving.addEventListener('abort', () => listening.dispose());
   for (const sync of waiting) listening.use(sync.subscribe(look));
   look();
 }

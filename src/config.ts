@@ -34,7 +34,12 @@ export type ControlPlaneConfig = {
   readonly reconcileMinutes: number;
   /** `TM_METRICS_ADDRESS`: where Prometheus finds `/metrics`, over HTTP; not set: nowhere. */
   readonly metricsAddress: string | undefined;
-  /** `TM_DRAIN_MS`: how long calls under way may take after SIGTERM, 0 to 600,000; 5,000. */
+  /**
+   * `TM_DRAIN_DELAY_MS`: how long it serves as before after SIGTERM, and says that it is not ready, so that load balancers send nothing
+   * more, 0 to 600,000; 0.
+   */
+  readonly drainDelayMs: number;
+  /** `TM_DRAIN_MS`: how long calls under way may take after that, 0 to 600,000; 5,000. */
   readonly drainMs: number;
   /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
   readonly logLevel: LogLevel;
@@ -64,6 +69,7 @@ export function readControlPlaneConfig(variables: NodeJS.ProcessEnv): ControlPla
     reconcileMinutes: environment.integer('TM_RECONCILE_MINUTES', { fallback: 15, min: 1, max: 1_440 }),
     metricsAddress:
       environment.optional('TM_METRICS_ADDRESS') && environment.address('TM_METRICS_ADDRESS', '127.0.0.1:9464'),
+    drainDelayMs: environment.integer('TM_DRAIN_DELAY_MS', { fallback: 0, min: 0, max: 600_000 }),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),
   };

@@ -75,7 +75,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     logger.info({ url }, 'the control plane serves metrics');
   }
 
-  const grpc = started.use(createGrpcServer({ drainMs: config.drainMs }));
+  const grpc = started.use(createGrpcServer({ drainDelayMs: config.drainDelayMs, drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
   const { write, firstReply } = createWrites({
     writer: new Writer({ replica, store, history, signal, clock, random }),
@@ -113,7 +113,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     grpc.server.addService(definition, implementation);
   }
   addReflection(grpc.server);
-  const health = addHealth(grpc.server, servedServices, grpc.draining);
+  const health = addHealth(grpc.server, servedServices, grpc);
   const address = await grpc.listen(config.address);
   health.set(true);
   const stack = started.move();

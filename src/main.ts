@@ -13,6 +13,6 @@ await runProcess({
     const logger = createLogger('control-plane', config.logLevel);
     const controlPlane = await startControlPlane(config, logger);
     logger.info({ address: controlPlane.address }, 'the control plane serves');
-    return { running: controlPlane, stopMsMax: config.drainMs + stopReserveMs };
+    return { running: controlPlane, stopMsMax: config.drainDelayMs + config.drainMs + stopReserveMs };
   },
 });

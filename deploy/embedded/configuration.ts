@@ -25,7 +25,7 @@ export interface EmbeddedConfiguration {
   readonly sidecarTenants: string;
   /** `TM_EXAMPLE`: a manifest that is applied. Default deploy/examples/shop.yaml. */
   readonly exampleFile: string;
-  /** `TM_DRAIN_MS`, of both children: how long they may take to finish calls. Default 5,000. */
+  /** `TM_DRAIN_DELAY_MS` and `TM_DRAIN_MS` of both children: how long they may take to finish calls. Default 5,000. */
   readonly drainMs: number;
   /** Passed on to both children, which have further settings of their own. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -65,7 +65,7 @@ export function readConfiguration(options: ConfigurationOptions): EmbeddedConfig
     sidecarTenants: read('TM_SIDECAR_TENANTS') ?? 'acme,globex,*',
     exampleFile: read('TM_EXAMPLE') ?? join(projectDirectory, 'deploy', 'examples', 'shop.yaml'),
     // What is no number the children refuse.
-    drainMs: Number(read('TM_DRAIN_MS') ?? 5_000) || 0,
+    drainMs: (Number(read('TM_DRAIN_DELAY_MS') ?? 0) || 0) + (Number(read('TM_DRAIN_MS') ?? 5_000) || 0),
     environment,
   };
 }

@@ -1,5 +1,6 @@
 import type { Server } from '@grpc/grpc-js';
 import type { Handlers, Instants, ServiceShape } from '../../src/platform/grpc/handlers.ts';
+import type { Stopping } from '../../src/platform/grpc/server.ts';
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
 
 /**
@@ -7,26 +8,29 @@ import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
  * same bytes in every message, the same statuses, metadata and trailers, and all services on one address. Two adapters pass
  * the same contract suite: grpc-js, the reference, and wire, the engine of our own.
  */
-export type Front = AsyncDisposable & {
-  /** Serves what grpc-js has libraries for: reflection, health. */
-  readonly library: Server;
-  /** Fires when the front begins to shut down: endless streams end themselves. */
-  readonly draining: AbortSignal;
-  /** Serves a service; before the first `listen`. `instants` answer as the handlers would: an adapter may leave them out. */
-  serve<Service extends ServiceShape>(
-    service: Service,
-    handlers: Handlers<Service>,
-    options: Omit<ServiceOptions, 'draining'> & { readonly instants?: Instants<Service> },
-  ): void;
-  /**
-   * `127.0.0.1:7401` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
-   * port.
-   */
-  listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
-};
+export type Front = AsyncDisposable &
+  Stopping & {
+    /** Serves what grpc-js has libraries for: reflection, health. */
+    readonly library: Server;
+    /** Serves a service; before the first `listen`. `instants` answer as the handlers would: an adapter may leave them out. */
+    serve<Service extends ServiceShape>(
+      service: Service,
+      handlers: Handlers<Service>,
+      options: Omit<ServiceOptions, 'draining'> & { readonly instants?: Instants<Service> },
+    ): void;
+    /**
+     * `127.0.0.1:7401` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
+     * port.
+     */
+    listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+  };
 
 export const frontKinds = ['grpc-js', 'wire'] as const;
 export type FrontKind = (typeof frontKinds)[number];
 
-/** `drainMs`: how long calls under way may take once the front shuts down. */
-export type FrontOptions = { readonly drainMs: number };
+export type FrontOptions = {
+  /** How long it serves on, and says that it is not ready, before it shuts down, ms; 0. */
+  readonly drainDelayMs?: number;
+  /** How long calls under way may take once the front shuts down, ms. */
+  readonly drainMs: number;
+};

@@ -1,15 +1,17 @@
 import { createGrpcServer } from '../../src/platform/grpc/server.ts';
 import { bindService } from '../../src/platform/grpc/service.ts';
+import { sidecarLimits } from '../limits.ts';
 import type { Front, FrontOptions } from './front.ts';
 
 /** The front over grpc-js. */
-export function createGrpcJsFront({ drainMs }: FrontOptions): Front {
-  const grpc = createGrpcServer({ drainMs });
+export function createGrpcJsFront(options: FrontOptions): Front {
+  const grpc = createGrpcServer({ ...options, bounds: sidecarLimits.front });
   return {
     library: grpc.server,
+    leaving: grpc.leaving,
     draining: grpc.draining,
-    serve: (service, handlers, options) => {
-      const { definition, implementation } = bindService(service, handlers, { ...options, draining: grpc.draining });
+    serve: (service, handlers, serving) => {
+      const { definition, implementation } = bindService(service, handlers, { ...serving, draining: grpc.draining });
       grpc.server.addService(definition, implementation);
     },
     listen: (address, socket) => grpc.listen(address, socket),

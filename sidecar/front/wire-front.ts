@@ -8,6 +8,7 @@ import {
   openToGroup,
   messageBytesMax,
   removeStaleSocket,
+  untilNoticed,
 } from '../../src/platform/grpc/server.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
 import { repeatedByServer } from '../wire/grpc/fields.ts';
@@ -32,8 +33,10 @@ const loopback = '127.0.0.1';
 const noRepeated = new Set<never>();
 
 /** The front over our own engine. What it does not serve itself it passes on to a grpc-js server of this process, over loopback. */
-export function createWireFront({ drainMs, clock: time, schedule, onRefused }: WireFrontOptions): Front {
+export function createWireFront(options: WireFrontOptions): Front {
+  const { drainDelayMs = 0, drainMs, clock: time, schedule, onRefused } = options;
   const clock = new WheelClock(time);
+  const leaving = new AbortController();
   const draining = new AbortController();
   const methods = new Map<string, Method>();
   const library = createGrpcServer({ drainMs: 0 });
@@ -69,6 +72,7 @@ export function createWireFront({ drainMs, clock: time, schedule, onRefused }: W
   const sockets: string[] = [];
   return {
     library: library.server,
+    leaving: leaving.signal,
     draining: draining.signal,
     serve: (service, handlers, options) => {
       const bound = bindWireService(service, handlers, {
@@ -86,6 +90,8 @@ export function createWireFront({ drainMs, clock: time, schedule, onRefused }: W
       return listening;
     },
     [Symbol.asyncDispose]: async () => {
+      leaving.abort();
+      await untilNoticed(drainDelayMs);
       draining.abort();
       const inTime = new AbortController();
       const drained = server.drain().then(() => inTime.abort());

@@ -11,6 +11,7 @@ import type {
   UnaryHandler,
 } from '../../src/platform/grpc/handlers.ts';
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
+import { untilDraining } from '../../src/platform/grpc/until-draining.ts';
 import type { AlarmClock } from '../wire/alarm.ts';
 import type { Method, RequestListener, ServerCall } from '../wire/grpc/server-call.ts';
 import { okStatus } from '../wire/grpc/status-code.ts';
@@ -166,8 +167,8 @@ async function* decodedEach(
   queue: RequestQueue,
   { call, context, bound, begun }: Ending & { readonly begun: BegunAnswers },
 ): AsyncIterable<unknown> {
-  const { instant, decode } = bound;
-  for await (const request of queue) {
+  const { instant, decode, options } = bound;
+  for await (const request of untilDraining(queue, options)) {
     const answer = instant?.(request);
     if (answer === undefined) yield decode(request);
     else if (!Buffer.isBuffer(answer)) yield decode(begun.begin(answer));

@@ -38,6 +38,20 @@ export class SidecarResolver implements Resolver {
   }
 
   async resolve(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<Answer> {
+    return this.#atOnce(lookup, consistency) ?? (await this.#inItsPlace(lookup, consistency, context));
+  }
+
+  /** What waits for nothing is answered however many wait. */
+  #atOnce(lookup: Lookup, consistency: Consistency): Answer | undefined {
+    if (consistency.kind === 'strong' || isPast(consistency)) return undefined;
+    const subscription = this.#options.subscriptions.find(lookup.tenant);
+    if (subscription.kind !== 'followed') return undefined;
+    const { sync } = subscription;
+    const isHeld = sync.memory.tenant !== undefined && sync.memory.knows(lookup.service, lookup.environment);
+    return isHeld && isFreshEnough(sync, consistency) ? this.#fromMemory(sync, lookup) : undefined;
+  }
+
+  async #inItsPlace(lookup: Lookup, consistency: Consistency, context: CallContext): Promise<Answer> {
     using _place = this.#options.admission.enter(lookup.tenant);
     return await this.#resolve(lookup, consistency, context);
   }
@@ -49,9 +63,7 @@ export class SidecarResolver implements Resolver {
     if (subscription.kind === 'absent' && consistency.kind === 'eventual') throw tenantNotFound(lookup.tenant);
     if (subscription.kind !== 'followed') return askControlPlane(lookup, consistency, context);
     const { sync } = subscription;
-    // A hit awaits nothing.
-    const isHit = consistency.kind === 'eventual' && sync.memory.tenant !== undefined;
-    if (!isHit && !(await this.#mayAnswer(sync, consistency, context))) {
+    if (!(await this.#mayAnswer(sync, consistency, context))) {
       if (consistency.kind === 'eventual') throw whyNotHeld(sync, lookup.tenant);
       return this.#askInstead(sync, { lookup, consistency, context });
     }
@@ -127,6 +139,20 @@ export class SidecarResolver implements Resolver {
       timeoutMs,
       clock: this.#options.clock,
     });
+  }
+}
+
+function isFreshEnough(
+  sync: TenantSync,
+  consistency: Exclude<Consistency, { kind: 'strong' | 'at_revision' | 'at_time' }>,
+): boolean {
+  switch (consistency.kind) {
+    case 'eventual':
+      return true;
+    case 'max_staleness':
+      return sync.stalenessMs() <= consistency.stalenessMsMax;
+    case 'min_revision':
+      return sync.memory.position.revision >= consistency.revision;
   }
 }
 

@@ -22,6 +22,7 @@ export function serviceOptions({
     draining,
     statusLingerMs,
     decode: decodeRequest,
+    shuttingDown: () => new DomainError('SHUTTING_DOWN', 'the server is shutting down; ask again', { retryDelayMs: 0 }),
     malformed: (cause) => new DomainError('MALFORMED_MESSAGE', 'the request cannot be decoded', { cause }),
     statusOf: (thrown, { method, correlationId }) => {
       const error = toDomainError(thrown);

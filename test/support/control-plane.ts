@@ -35,6 +35,7 @@ export async function startTestControlPlane(
       metricsAddress: undefined,
       tombstoneHours: 24,
       reconcileMinutes: 15,
+      drainDelayMs: 0,
       drainMs: 10_000,
       logLevel: 'silent',
       ...config,

@@ -5,6 +5,7 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
 } from '@grpc/grpc-js';
+import type { Stopping } from './server.ts';
 
 /** The health of a server and of each of its services, for probes and load balancers. */
 export type Health = { set(serving: boolean): void };
@@ -20,17 +21,17 @@ const serviceTag = 0x0a;
 const statusTag = 0x08;
 
 /**
- * Serves `grpc.health.v1`; not serving until told, and no more when the server drains: then watches end too, which would else keep it
- * for as long as their clients like. '' is the server as a whole. By hand: the package `grpc-health-check` parses its proto when it is
+ * Serves `grpc.health.v1`; not serving until told, and no more from the moment that the server is about to shut down. When it does,
+ * watches end too, which would else keep it for as long as their clients like. '' is the server as a whole. By hand: the package `grpc-health-check` parses its proto when it is
  * loaded, with a parser that takes 70 ms and 10 MB, for two messages of one field each.
  */
-export function addHealth(server: Server, services: readonly string[], draining: AbortSignal): Health {
+export function addHealth(server: Server, services: readonly string[], { leaving, draining }: Stopping): Health {
   const known = new Set(['', ...services]);
   const watches = new Set<Watch>();
   let current: Serving = 'NOT_SERVING';
   const statusOf = (service: string): Serving => (known.has(service) ? current : 'SERVICE_UNKNOWN');
   const set = (isServing: boolean): void => {
-    current = isServing && !draining.aborted ? 'SERVING' : 'NOT_SERVING';
+    current = isServing && !leaving.aborted ? 'SERVING' : 'NOT_SERVING';
     for (const watch of watches) if (known.has(watch.request.service)) watch.write(current);
   };
   server.addService(
@@ -48,8 +49,8 @@ export function addHealth(server: Server, services: readonly string[], draining:
       },
     },
   );
+  leaving.addEventListener('abort', () => set(false));
   draining.addEventListener('abort', () => {
-    set(false);
     for (const watch of watches) watch.end();
     watches.clear();
   });

@@ -1,19 +1,29 @@
 import { chmod, chown, lstat, rm } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import type { ServerHttp2Session } from 'node:http2';
+import { createConnection, type Server as NetServer } from 'node:net';
 import { dirname } from 'node:path';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
+import { StreamShares, type StreamSharesOptions } from './stream-shares.ts';
+import { afterTurns } from './until-draining.ts';
+
+/** How a server stops, step by step. */
+export type Stopping = {
+  /** Fires first: it says that it is not ready, and serves as before. */
+  readonly leaving: AbortSignal;
+  /** Fires when it takes no more connections and calls: endless streams end themselves. */
+  readonly draining: AbortSignal;
+};
 
 /** A gRPC server that listens where it is told, and stops in order. */
-export type GrpcServer = AsyncDisposable & {
-  readonly server: Server;
-  /** Fires when the server begins to shut down. */
-  readonly draining: AbortSignal;
-  /**
-   * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
-   * port.
-   */
-  listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
-};
+export type GrpcServer = AsyncDisposable &
+  Stopping & {
+    readonly server: Server;
+    /**
+     * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
+     * port.
+     */
+    listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+  };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
 export const messageBytesMax = 16 * 1024 * 1024;
@@ -31,27 +41,54 @@ const serverOptions: ServerOptions = {
 // grpc-js writes to stderr what its callers are told as errors anyway.
 setLogVerbosity(logVerbosity.NONE);
 
-/** `drainMs`: how long calls under way may take once the server shuts down. */
-export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
-  const server = new Server(serverOptions);
+export type GrpcServerOptions = {
+  /** How long it serves on, and says that it is not ready, before it shuts down, ms: until load balancers have noticed. Default 0. */
+  readonly drainDelayMs?: number;
+  /** How long calls under way may take once the server shuts down. */
+  readonly drainMs: number;
+  /** What it takes at a time; undefined: all that comes. */
+  readonly bounds?: GrpcServerBounds | undefined;
+};
+
+export type GrpcServerBounds = {
+  /** At each address; more are closed as soon as they are there. */
+  readonly connectionsMax: number;
+  readonly streams: StreamSharesOptions;
+};
+
+export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServerOptions): GrpcServer {
+  const server = new Server({
+    ...serverOptions,
+    ...(bounds && { 'grpc.max_concurrent_streams': bounds.streams.perConnectionMin }),
+  });
+  const shares = bounds && new StreamShares(bounds.streams);
+  const listening = (http2Server: NetServer): void => {
+    if (bounds === undefined) return;
+    http2Server.maxConnections = bounds.connectionsMax;
+    http2Server.on('session', (session: ServerHttp2Session) => shares?.add(session));
+  };
+  const leaving = new AbortController();
   const draining = new AbortController();
   const sockets: string[] = [];
   return {
     server,
+    leaving: leaving.signal,
     draining: draining.signal,
     listen: async (address, { groupId } = { groupId: undefined }) => {
       if (!address.startsWith('unix:')) {
-        const port = await bind(server, address);
+        const port = await bind(server, address, listening);
         return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
       }
       const path = address.slice('unix:'.length);
       await removeStaleSocket(path);
-      await bindPrivately(server, address);
+      await bindPrivately(server, address, listening);
       sockets.push(path);
       if (groupId !== undefined) await openToGroup(path, groupId);
       return address;
     },
     [Symbol.asyncDispose]: async () => {
+      leaving.abort();
+      await untilNoticed(drainDelayMs);
       draining.abort();
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
@@ -68,23 +105,44 @@ export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
   };
 }
 
+/** In which those who watch the health are told: over a connection inside of the process first, then over their own. */
+const noticeTurns = 4;
+
+/** What is said about readiness is on its way before anything else is said, and pollers have had their time. */
+export async function untilNoticed(drainDelayMs: number): Promise<void> {
+  if (drainDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+  await new Promise<void>((resolve) => afterTurns(noticeTurns, resolve));
+}
+
 /** An address that cannot be listened on: its message is one line that says what to do. */
 export class ListenError extends Error {}
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, address: string, listening: (http2Server: NetServer) => void): Promise<number> {
+  const before = new Set(http2ServersOf(server));
   return new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
-      else reject(new ListenError(`cannot listen on ${address}: ${listenProblem(error.message)}`, { cause: error }));
+      if (error === null) {
+        for (const each of http2ServersOf(server)) if (!before.has(each)) listening(each);
+        resolve(port);
+      } else reject(new ListenError(`cannot listen on ${address}: ${listenProblem(error.message)}`, { cause: error }));
     });
   });
 }
 
+/** Where grpc-js keeps what listens; it has no bounds of its own for them. The version is pinned; a test fails when this place moves. */
+function http2ServersOf(server: Server): Iterable<NetServer> {
+  return (server as unknown as { readonly http2Servers: ReadonlyMap<NetServer, unknown> }).http2Servers.keys();
+}
+
 /** Nobody else gets in for a moment: the socket comes into being with mode 0600. (chmod after binding leaves one.) */
-async function bindPrivately(server: Server, address: string): Promise<void> {
+async function bindPrivately(
+  server: Server,
+  address: string,
+  listening: (http2Server: NetServer) => void,
+): Promise<void> {
   const before = process.umask(0o177);
   try {
-    await bind(server, address);
+    await bind(server, address, listening);
   } finally {
     process.umask(before);
   }

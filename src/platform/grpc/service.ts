@@ -24,6 +24,7 @@ import type {
   UnaryHandler,
 } from './handlers.ts';
 import { http2StreamOf, http2Writer, whenWritable } from './http2-writer.ts';
+import { untilDraining } from './until-draining.ts';
 
 /** A status to end a call with. */
 export type CallStatus = { readonly code: number; readonly details: string; readonly statusDetails: Uint8Array };
@@ -37,6 +38,8 @@ export type ServiceOptions = {
   /** The error of a message that cannot be decoded. */
   readonly malformed: (cause: unknown) => Error;
   readonly draining: AbortSignal;
+  /** What a stream of requests ends with when the server shuts down. */
+  readonly shuttingDown: () => Error;
   /**
    * How long a stream's last messages and its status may take to reach a client that does not read, ms; then the stream is
    * reset with ENHANCE_YOUR_CALM, and what it held is freed.
@@ -154,10 +157,10 @@ function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
 async function* decodedEach(
   call: ServerDuplexStream<unknown, unknown>,
   stream: ServerHttp2Stream,
-  { instant, begun }: Streaming & { readonly begun: BegunAnswers },
+  { instant, begun, options }: Streaming & { readonly begun: BegunAnswers },
 ): AsyncIterable<unknown> {
   // A plain loop destroys the call when it is left early, and a destroyed call sends no status: the client would wait for ever.
-  for await (const request of call.iterator({ destroyOnReturn: false })) {
+  for await (const request of untilDraining<unknown>(call.iterator({ destroyOnReturn: false }), options)) {
     const answer = instant?.answer(request as Buffer);
     if (instant === undefined || answer === undefined)
       yield decoded(instant === undefined ? request : instant.decode(request as Buffer));

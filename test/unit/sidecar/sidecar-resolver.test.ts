@@ -311,3 +311,20 @@ test('a tenant out of scope is asked for', async () => {
   expect(await run.resolve(eventual)).toMatchObject({ source: 'CONTROL_PLANE' });
   expect(run.source.followings).toEqual([]);
 });
+
+test('however many wait, what memory answers at once is answered, and one more that would wait is told to come again', async () => {
+  await using run = await startLive();
+  const { resolve, asked } = run;
+  const callers = new AbortController();
+  const context = callContext({ signal: callers.signal });
+  const waiting = Array.from({ length: sidecarLimits.admission.waitingPerTenantMax }, () =>
+    resolve(atLeast(999), context),
+  );
+  expect(await resolve(atLeast(999))).toEqual(failure('OVERLOADED', { retryDelayMs: 1_000 }));
+  for (const consistency of [eventual, within(1_000), atLeast(2)])
+    expect(await resolve(consistency)).toMatchObject({ source: 'SNAPSHOT', revision: 2 });
+  expect(asked).toEqual([]);
+  callers.abort();
+  await Promise.all(waiting);
+  expect(await resolve(atLeast(999), context)).not.toEqual(failure('OVERLOADED'));
+});
