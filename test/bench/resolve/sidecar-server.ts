@@ -8,7 +8,8 @@ import { createLogger } from '../../../src/platform/logger.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS: 'bench' });
+const TM_SIDECAR_TENANTS = process.env['BENCH_TENANT'] ?? 'bench';
+const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS });
 const sidecar = await startSidecar(config, createLogger('sidecar', 'silent'));
 process.send?.({ address: sidecar.addresses[0] });
 process.on('message', () => {
