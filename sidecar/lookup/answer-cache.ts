@@ -3,6 +3,7 @@ import type { DomainError } from '../../src/domain/domain-error.ts';
 import type { Freshness } from '../../src/domain/freshness.ts';
 import type { Lookup, Resolution } from '../../src/domain/resolve.ts';
 import { sidecarLimits } from '../limits.ts';
+import { bytesOfPolicy } from '../snapshot/policy-bytes.ts';
 
 /** What the control plane said to a lookup. */
 export type Said =
@@ -23,7 +24,7 @@ export class AnswerCache {
   readonly #kept = new LRUCache<string, Kept>({
     max: sidecarLimits.answers.countMax,
     maxSize: sidecarLimits.answers.bytesMax,
-    sizeCalculation: ({ said }) => bytesOf(said),
+    sizeCalculation: ({ said, lookup }, key) => bytesOf(said) + bytesOfLookup(lookup, key),
     dispose: ({ lookup }, key) => this.#unlist(groupOf(lookup), key),
   });
   /** Keys by the service in the environment that they are about. */
@@ -79,13 +80,32 @@ function groupOf({ tenant, service, environment }: Pick<Lookup, 'tenant' | 'serv
   return `${tenant}/${service}/${environment}`;
 }
 
-/** Objects around the texts of an answer, an endpoint and an entry; the texts themselves are counted roughly. */
+/** Objects around the texts of an answer, and of an entry. */
 const answerBytes = 2_000;
+/** Objects around the texts of an endpoint, and of a label. */
 const endpointBytes = 400;
+const labelBytes = 100;
 
+/** Roughly, two bytes a character. All that callers and operators can make long is counted: attributes, labels, URLs and policies. */
 function bytesOf(said: Said): number {
   if (said.kind === 'absent') return answerBytes;
   const { route, policy } = said.resolution;
-  const texts = route.endpoints.reduce((total, { url }) => total + endpointBytes + 2 * url.length, 0);
-  return answerBytes + texts + (policy === undefined ? 0 : answerBytes + 2_000 * policy.rules.length);
+  const endpoints = route.endpoints.reduce(
+    (total, { url, labels }) => total + endpointBytes + 2 * url.length + bytesOfTexts(labels),
+    0,
+  );
+  // As objects, and as the bytes that they are answered with.
+  const routeBytes = 2 * (endpoints + bytesOfTexts(route.labels));
+  return answerBytes + routeBytes + (policy === undefined ? 0 : bytesOfPolicy(policy));
+}
+
+function bytesOfLookup({ attributes, hashKey, method }: Lookup, key: string): number {
+  return 2 * (key.length + hashKey.length + method.length) + bytesOfTexts(attributes);
+}
+
+function bytesOfTexts(texts: Readonly<Record<string, string>>): number {
+  return Object.entries(texts).reduce(
+    (total, [name, value]) => total + labelBytes + 2 * (name.length + value.length),
+    0,
+  );
 }

@@ -7,8 +7,10 @@ import { AnswerCache, keyOf, type Kept, type Said } from './answer-cache.ts';
 import type { AskContext, AskControlPlane } from './ask-control-plane.ts';
 
 type Answer = { readonly resolution: Resolution; readonly freshness: Freshness };
-/** A question to the control plane that several wait for. `revisionMin`: of a change that came meanwhile; an older answer is not kept. */
-type Flight = { readonly lookup: Lookup; readonly answer: Promise<Answer>; revisionMin: number };
+/** A question to the control plane that is under way. `revisionMin`: of a change that came meanwhile; an older answer is not kept. */
+type Flight = { readonly key: string; readonly lookup: Lookup; revisionMin: number };
+/** One that several wait for. */
+type SharedFlight = { readonly flight: Flight; readonly answer: Promise<Answer> };
 
 /** What the control plane says when it knows that there is nothing. */
 const absentReasons: ReadonlySet<string> = new Set<Reason>([
@@ -43,7 +45,9 @@ export class RememberedAnswers {
   readonly #clock: Clock;
   readonly #cache = new AnswerCache();
   /** Bounded by who may ask: see `LookupAdmission`. */
-  readonly #flights = new Map<string, Flight>();
+  readonly #flights = new Set<Flight>();
+  /** Of these, those that whoever asks the same may wait for. */
+  readonly #shared = new Map<string, SharedFlight>();
 
   constructor({ ask, clock }: { ask: AskControlPlane; clock: Clock }) {
     this.#ask = ask;
@@ -63,12 +67,14 @@ export class RememberedAnswers {
     const kept = this.#cache.get(key);
     if (kept !== undefined && this.#isGoodFor(kept, consistency)) return this.#answerFrom(key, kept);
     this.counts.misses++;
-    if (isDrawn || consistency.kind !== 'eventual') return this.#askAlone(key, lookup, { consistency, context });
+    if (isDrawn || consistency.kind !== 'eventual')
+      return this.#askAlone(this.#takeOff(key, lookup), consistency, context);
     const answer = this.#fly(key, lookup);
     try {
       return await untilGone(answer, context.signal);
     } catch (error) {
-      const last = this.#cache.get(key) ?? kept;
+      // Not what was kept when it was asked: a change may have come since.
+      const last = this.#cache.get(key);
       if (!isSilence(error) || last?.said.kind !== 'found') throw error;
       if (this.#ageMs(last) > sidecarLimits.answers.ifErrorMs) throw error;
       this.counts.staleHits++;
@@ -76,15 +82,20 @@ export class RememberedAnswers {
     }
   };
 
-  /** A service in an environment has changed (undefined: anything may have): what is kept or asked for of before does not count. */
+  /**
+   * A service in an environment has changed (undefined: anything may have): what is kept or asked for of before does not count. Whoever
+   * looks it up from now on asks anew: what is under way may have been answered before the change.
+   */
   changed(tenant: string, group: Pick<Lookup, 'service' | 'environment'> | undefined, revision: number): void {
     if (group === undefined) this.#cache.dropTenant(tenant);
     else this.#cache.drop({ tenant, ...group });
-    for (const flight of this.#flights.values()) {
-      const { lookup } = flight;
+    for (const flight of this.#flights) {
+      const { key, lookup } = flight;
       const isSame =
         group === undefined || (lookup.service === group.service && lookup.environment === group.environment);
-      if (lookup.tenant === tenant && isSame) flight.revisionMin = Math.max(flight.revisionMin, revision);
+      if (lookup.tenant !== tenant || !isSame) continue;
+      flight.revisionMin = Math.max(flight.revisionMin, revision);
+      this.#shared.delete(key);
     }
   }
 
@@ -127,7 +138,7 @@ export class RememberedAnswers {
   }
 
   #refresh(key: string, lookup: Lookup): void {
-    if (this.#flights.has(key)) return;
+    if (this.#shared.has(key)) return;
     this.counts.refreshes++;
     // Nobody waits for it: what is kept goes on counting while it may.
     this.#fly(key, lookup).catch(() => undefined);
@@ -135,39 +146,60 @@ export class RememberedAnswers {
 
   /** Asks for all who want the same meanwhile; none of them can take it from the others by leaving. */
   #fly(key: string, lookup: Lookup): Promise<Answer> {
-    const under = this.#flights.get(key);
+    const under = this.#shared.get(key);
     if (under !== undefined) {
       this.counts.shared++;
       return under.answer;
     }
     const context: AskContext = { signal: new AbortController().signal, deadlineMs: undefined, correlationId: '' };
-    const answer = this.#askAlone(key, lookup, { consistency: { kind: 'eventual' }, context });
-    this.#flights.set(key, { lookup, answer, revisionMin: 0 });
-    const land = (): void => void this.#flights.delete(key);
+    const flight = this.#takeOff(key, lookup);
+    const answer = this.#askAlone(flight, { kind: 'eventual' }, context);
+    this.#shared.set(key, { flight, answer });
+    const land = (): void => {
+      if (this.#shared.get(key)?.flight === flight) this.#shared.delete(key);
+    };
     answer.then(land, land);
     return answer;
   }
 
-  async #askAlone(
-    key: string,
-    lookup: Lookup,
-    { consistency, context }: { consistency: Consistency; context: AskContext },
-  ): Promise<Answer> {
+  #takeOff(key: string, lookup: Lookup): Flight {
+    const flight: Flight = { key, lookup, revisionMin: 0 };
+    this.#flights.add(flight);
+    return flight;
+  }
+
+  async #askAlone(flight: Flight, consistency: Consistency, context: AskContext): Promise<Answer> {
+    const { key, lookup } = flight;
     const askedAtMs = this.#clock.monotonicMs();
     try {
       const answer = await this.#ask(lookup, consistency, context);
       const isDrawn = lookup.version === '' && lookup.hashKey === '' && answer.resolution.reason !== 'DEFAULT_VERSION';
-      const isOutdated = answer.freshness.revision < (this.#flights.get(key)?.revisionMin ?? 0);
-      if (!isDrawn && !isOutdated) this.#cache.set(key, { lookup, said: { kind: 'found', ...answer }, askedAtMs });
+      const isOutdated = answer.freshness.revision < flight.revisionMin;
+      if (!isDrawn && !isOutdated) this.#keep(key, { lookup, said: { kind: 'found', ...answer }, askedAtMs });
       return answer;
     } catch (error) {
       const isAbsent = error instanceof DomainError && absentReasons.has(error.reason);
       // A change that came meanwhile may have made it: a NOT_FOUND has no revision to tell.
-      if (isAbsent && (this.#flights.get(key)?.revisionMin ?? 0) === 0)
-        this.#cache.set(key, { lookup, said: { kind: 'absent', error }, askedAtMs });
+      if (isAbsent && flight.revisionMin === 0) this.#keep(key, { lookup, said: { kind: 'absent', error }, askedAtMs });
       throw error;
+    } finally {
+      this.#flights.delete(flight);
     }
   }
+
+  /** Questions land in any order: what is kept gives way to nothing that is older. */
+  #keep(key: string, kept: Kept): void {
+    const before = this.#cache.get(key);
+    if (before !== undefined && isOlder(kept, before)) return;
+    this.#cache.set(key, kept);
+  }
+}
+
+/** By revision where both have one: a replica may be behind the one that was asked before it. */
+function isOlder(kept: Kept, than: Kept): boolean {
+  if (kept.said.kind === 'found' && than.said.kind === 'found')
+    return kept.said.freshness.revision < than.said.freshness.revision;
+  return kept.askedAtMs < than.askedAtMs;
 }
 
 function isSilence(error: unknown): boolean {

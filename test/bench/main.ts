@@ -5,6 +5,7 @@ import { benchBreaker } from './lookup/bench-breaker.ts';
 import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
+import { benchFaults } from './sidecar/bench-faults.ts';
 import { benchModules } from './sidecar/bench-modules.ts';
 import { benchSidecar } from './sidecar/bench-sidecar.ts';
 import { benchBoot } from './stream/bench-boot.ts';
@@ -37,6 +38,11 @@ const benches: Readonly<
     about:
       'what opossum costs a call, and lookups a second with the breaker closed and open: of held routes, and misses',
     run: benchBreaker,
+  },
+  faults: {
+    about:
+      'p50 and p99 of held lookups while the control plane is slow, hangs, refuses, is half-open and flaps, beside quiet',
+    run: benchFaults,
   },
   history: {
     about:

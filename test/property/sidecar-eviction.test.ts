@@ -10,7 +10,9 @@ import { SnapshotMemory } from '../../sidecar/snapshot/snapshot-memory.ts';
 import { Subscriptions } from '../../sidecar/sync/subscriptions.ts';
 import { TenantSync } from '../../sidecar/sync/tenant-sync.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
+import type { Mutation } from '../../src/domain/mutation.ts';
 import { resolve } from '../../src/domain/resolve.ts';
+import type { Route } from '../../src/domain/route.ts';
 import { ResolveRequest, ResolveResponse } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { resolverInstants } from '../../src/serving/instant-answers.ts';
@@ -79,7 +81,7 @@ async function start() {
     random: () => 0.5,
   });
   const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: () => 0.5 }), clock);
-  return { clock, history, controlPlane, following, memory, resolver, instants, subscriptions };
+  return { clock, history, controlPlane, following, memory, remembered, resolver, instants, subscriptions };
 }
 
 type Sidecar = Awaited<ReturnType<typeof start>>;
@@ -124,69 +126,91 @@ class Past {
   }
 }
 
+/** What the runs did: else they would prove nothing. */
+type Done = { lookups: number; evictions: number; negativeHits: number; steps: number };
+
+/** What the sidecar was told of a service: the last change, and whether that left it there. */
+type Told = { readonly revision: number; readonly isThere: boolean };
+
+async function run(steps: readonly Step[], done: Done): Promise<void> {
+  const sidecar = await start();
+  const { clock, history, controlPlane, following, memory, remembered } = sidecar;
+  await using _subscriptions = sidecar.subscriptions;
+  const past = new Past();
+  const routeOf = (service: number): Route | undefined =>
+    history.state.find(keyOf(service).service, 'production')?.routes.get('v1');
+  const isThere = (service: number): boolean => routeOf(service)?.lifecycle.state === 'ACTIVE';
+  for (const service of services.keys()) if (isThere(service)) past.note(service, 0, routeOf(service)?.revision);
+  let told: Told[] = [];
+  const untold: ReturnType<SidecarHistory['commit']> = [];
+  const tell = (): void => {
+    told = Array.from(services.keys(), (service) => ({
+      revision: routeOf(service)?.revision ?? 0,
+      isThere: isThere(service),
+    }));
+  };
+  tell();
+  const deliver = (): void => {
+    if (untold.length > 0) following.tell((sink) => sink.changes(rangeOf(untold.splice(0)), 0));
+    tell();
+  };
+  const commit = (service: number, mutation: Mutation): void => {
+    untold.push(...history.commit(mutation));
+    past.note(service, clock.monotonicMs(), isThere(service) ? routeOf(service)?.revision : undefined);
+  };
+  for (const { kind, service, count } of steps) {
+    done.steps++;
+    if (kind === 'put' && isThere(service))
+      commit(service, moveRoute(keyOf(service), `grpc://host-${clock.monotonicMs()}-${count}:1`));
+    else if (kind === 'put' && routeOf(service) === undefined) commit(service, createRoute(keyOf(service)));
+    else if (kind === 'put') commit(service, { kind: 'undelete_route', key: keyOf(service), etag: '' });
+    if (kind === 'delete' && isThere(service)) commit(service, { kind: 'delete_route', key: keyOf(service), etag: '' });
+    if (kind === 'deliver') deliver();
+    if (kind === 'wait') {
+      // Changes take no longer than a second to arrive.
+      deliver();
+      clock.advance(500 * count);
+    }
+    if (kind === 'control_plane') controlPlane.isReachable = !controlPlane.isReachable;
+    if (kind === 'snapshot') {
+      untold.splice(0);
+      following.tell((sink) => sink.snapshot(history.snapshot(), 0));
+      tell();
+    }
+    if (kind !== 'look_up') continue;
+    done.lookups++;
+    const answer = await lookUp(sidecar, service);
+    if ('reason' in answer) expect(['ROUTE_NOT_FOUND', 'CONTROL_PLANE_UNAVAILABLE']).toContain(answer.reason);
+    else {
+      expect(past.had(service, answer.revision)).toBe(true);
+      expect(answer.revision).toBeGreaterThanOrEqual(told[service]?.revision ?? 0);
+    }
+    // Memory knows what it was told; a negative entry is believed for two seconds, whatever has not been told yet.
+    const wasThere = past.wasThereSince(service, clock.monotonicMs() - sidecarLimits.answers.absentMs);
+    if (wasThere && told[service]?.isThere === true) expect(answer).not.toEqual({ reason: 'ROUTE_NOT_FOUND' });
+  }
+  done.evictions += memory.figures.evictions;
+  done.negativeHits += remembered.counts.negativeHits;
+}
+
 test('under eviction pressure, with changes arriving and the control plane coming and going, no live route is said not to be there', async () => {
-  let asked = 0;
-  let evictions = 0;
+  const done: Done = { lookups: 0, evictions: 0, negativeHits: 0, steps: 0 };
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), async (steps) => {
-      const sidecar = await start();
-      const { clock, history, controlPlane, following, memory } = sidecar;
-      await using _subscriptions = sidecar.subscriptions;
-      const past = new Past();
-      for (const { routes } of history.state.all()) {
-        const [route] = routes.values();
-        if (route !== undefined) past.note(services.indexOf(route.key.service), 0, route.revision);
-      }
-      let told = history.position.revision;
-      const untold: ReturnType<SidecarHistory['commit']> = [];
-      const deliver = (): void => {
-        if (untold.length > 0) following.tell((sink) => sink.changes(rangeOf(untold.splice(0)), 0));
-        told = history.position.revision;
-      };
-      for (const { kind, service, count } of steps) {
-        const current = history.state.find(keyOf(service).service, 'production')?.routes.get('v1');
-        const isThere = current?.lifecycle.state === 'ACTIVE';
-        if (kind === 'put' && (current === undefined || isThere)) {
-          untold.push(
-            ...history.commit(
-              isThere
-                ? moveRoute(keyOf(service), `grpc://host-${clock.monotonicMs()}-${count}:1`)
-                : createRoute(keyOf(service)),
-            ),
-          );
-          past.note(service, clock.monotonicMs(), history.position.revision);
-        }
-        if (kind === 'delete' && isThere) {
-          untold.push(...history.commit({ kind: 'delete_route', key: keyOf(service), etag: '' }));
-          past.note(service, clock.monotonicMs(), undefined);
-        }
-        if (kind === 'deliver') deliver();
-        if (kind === 'wait') {
-          // Changes take no longer than a second to arrive.
-          deliver();
-          clock.advance(1_000 * count);
-        }
-        if (kind === 'control_plane') controlPlane.isReachable = !controlPlane.isReachable;
-        if (kind === 'snapshot') {
-          untold.splice(0);
-          following.tell((sink) => sink.snapshot(history.snapshot(), 0));
-          told = history.position.revision;
-        }
-        if (kind !== 'look_up') continue;
-        asked++;
-        const answer = await lookUp(sidecar, service);
-        // A negative entry is believed for two seconds; memory is as old as what it was told.
-        const isLive = untold.length === 0 && told === history.position.revision;
-        if ('reason' in answer && answer.reason === 'ROUTE_NOT_FOUND' && isLive)
-          expect(past.wasThereSince(service, clock.monotonicMs() - sidecarLimits.answers.absentMs)).toBe(false);
-        else if ('reason' in answer) expect(['ROUTE_NOT_FOUND', 'CONTROL_PLANE_UNAVAILABLE']).toContain(answer.reason);
-        else expect(past.had(service, answer.revision)).toBe(true);
-      }
-      evictions += memory.figures.evictions;
-    }),
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120, size: 'max' }), (steps) => run(steps, done)),
     { numRuns: 300, seed: 5 },
   );
-  // Else this would prove nothing.
-  expect(asked).toBeGreaterThan(5_000);
-  expect(evictions).toBeGreaterThan(200);
+  expect(done.lookups).toBeGreaterThan(5_000);
+  expect(done.evictions).toBeGreaterThan(200);
+  expect(done.negativeHits).toBeGreaterThan(50);
+});
+
+test('nor after thousands of steps', async () => {
+  const done: Done = { lookups: 0, evictions: 0, negativeHits: 0, steps: 0 };
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 4_000, maxLength: 6_000, size: 'max' }), (steps) => run(steps, done)),
+    { numRuns: 5, seed: 6, endOnFailure: true },
+  );
+  expect(done.steps).toBeGreaterThan(20_000);
+  expect(done.evictions).toBeGreaterThan(1_000);
+  expect(done.negativeHits).toBeGreaterThan(100);
 });

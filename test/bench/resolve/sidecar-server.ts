@@ -9,7 +9,8 @@ import { tellFigures } from '../process-figures.ts';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS: 'bench' });
+const TM_SIDECAR_TENANTS = process.env['BENCH_TENANT'] ?? 'bench';
+const config = readSidecarConfig({ ...process.env, TM_SIDECAR_ADDRESS: '127.0.0.1:0', TM_SIDECAR_TENANTS });
 const sidecar = await startSidecar(config, createLogger('sidecar', 'silent'));
 process.send?.({ address: sidecar.addresses[0] });
 tellFigures();

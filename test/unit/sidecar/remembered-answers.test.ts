@@ -132,6 +132,74 @@ test('a change drops what it is about, and what was asked before it and is older
   expect(await look()).toMatchObject({ source: 'CONTROL_PLANE', revision: 4 });
 });
 
+test('who looks up after a change waits for no question of before it', async () => {
+  const { controlPlane, asked, waiting, remembered, look } = start();
+  controlPlane.held = true;
+  controlPlane.failure = 'ROUTE_NOT_FOUND';
+  const before = look();
+  remembered.changed('acme', byVersion, 2);
+  controlPlane.failure = undefined;
+  const after = look();
+  expect(asked).toHaveLength(2);
+  for (const answer of waiting) answer();
+  await before;
+  expect(await after).toMatchObject({ revision: 2 });
+});
+
+test('a question that is asked alone is outdated by a change all the same', async () => {
+  const { controlPlane, asked, waiting, remembered, look } = start();
+  controlPlane.held = true;
+  controlPlane.failure = 'ROUTE_NOT_FOUND';
+  const fresh: Consistency = { kind: 'max_staleness', stalenessMsMax: 100 };
+  const before = look(byVersion, fresh);
+  remembered.changed('acme', byVersion, 2);
+  for (const answer of waiting) answer();
+  expect(await before).toBe('ROUTE_NOT_FOUND');
+  controlPlane.held = false;
+  controlPlane.failure = undefined;
+  expect(await look()).toMatchObject({ source: 'CONTROL_PLANE', revision: 2 });
+  expect(asked).toHaveLength(2);
+});
+
+test('what was asked later stays when what was asked before it comes later', async () => {
+  const { clock, controlPlane, waiting, look } = start();
+  controlPlane.held = true;
+  const fresh: Consistency = { kind: 'max_staleness', stalenessMsMax: 100 };
+  const slow = look(byVersion, fresh);
+  clock.advance(1);
+  const quick = look();
+  waiting[1]?.();
+  expect(await quick).toMatchObject({ revision: 2 });
+  waiting[0]?.();
+  expect(await slow).toMatchObject({ revision: 1 });
+  expect(await look()).toMatchObject({ source: 'CACHE', revision: 2 });
+});
+
+test('an outage brings nothing back that a change has dropped', async () => {
+  const { clock, controlPlane, waiting, remembered, look } = start();
+  await look();
+  clock.advance(whileRevalidatingMs + 1);
+  controlPlane.held = true;
+  controlPlane.failure = 'CONTROL_PLANE_UNAVAILABLE';
+  const asking = look();
+  remembered.changed('acme', byVersion, 2);
+  for (const answer of waiting) answer();
+  expect(await asking).toBe('CONTROL_PLANE_UNAVAILABLE');
+});
+
+test('callers with long attributes do not make it hold more than it may', async () => {
+  const { remembered, look, controlPlane } = start();
+  controlPlane.reason = 'DEFAULT_VERSION';
+  const attributes = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`name-${index}`, 'x'.repeat(1_024)]));
+  for (let count = 0; count < 1_000; count++) {
+    attributes['name-0'] = String(count);
+    await look(exampleLookup({ version: '', hashKey: 'k', attributes: { ...attributes } }));
+  }
+  const textBytes = 64 * 1_024;
+  expect(remembered.size * textBytes).toBeLessThan(sidecarLimits.answers.bytesMax);
+  expect(remembered.size).toBeGreaterThan(10);
+});
+
 test('what is drawn by chance is drawn each time; with a hash key it is not', async () => {
   const { controlPlane, asked, look } = start();
   controlPlane.reason = 'SPLIT';
