@@ -91,3 +91,22 @@ it('rests when there is nothing to wait for, and starts again', async () => {
   expect(fired).toEqual(['a@100', 'b@1500']);
   wheel[Symbol.dispose]();
 });
+
+it('sleeps until the next deadline, not from tick to tick, and is woken by one that comes before it', async () => {
+  const clock = new FakeClock();
+  let sleeps = 0;
+  const sleep = clock.sleep.bind(clock);
+  clock.sleep = (durationMs, signal) => {
+    sleeps++;
+    return sleep(durationMs, signal);
+  };
+  const { wheel, fired, pass } = wheelOf(clock);
+  wheel.arm(item('far'), 20_000);
+  await pass(10_000);
+  wheel.arm(item('near'), 10_200);
+  // Later than what it waits for: nobody is woken.
+  wheel.arm(item('later'), 15_000);
+  await pass(12_000);
+  expect(fired).toEqual(['near@10200', 'later@15000', 'far@20000']);
+  expect(sleeps).toBe(4);
+});
