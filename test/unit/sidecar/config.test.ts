@@ -12,6 +12,7 @@ const defaults = {
   memoryBytesMax: 64 * 1024 * 1024,
   watchersMax: 1_000,
   watchStallMsMax: 30_000,
+  usageReportIntervalMs: 30_000,
   drainMs: 5_000,
   logLevel: 'info',
 };
@@ -35,6 +36,7 @@ test('every setting has its effect', () => {
     TM_SIDECAR_MEMORY_MIB: '2',
     TM_WATCHERS_MAX: '7',
     TM_WATCH_STALL_MS: '500',
+    TM_USAGE_REPORT_SECONDS: '0',
     TM_DRAIN_MS: '0',
     TM_LOG_LEVEL: 'silent',
   };
@@ -50,6 +52,7 @@ test('every setting has its effect', () => {
     memoryBytesMax: 2 * 1024 * 1024,
     watchersMax: 7,
     watchStallMsMax: 500,
+    usageReportIntervalMs: 0,
     drainMs: 0,
     logLevel: 'silent',
   });
