@@ -15,7 +15,8 @@ GRANT USAGE, CREATE ON SCHEMA public TO traffic_manager;
 GRANT SELECT ON schema_migrations, compactions TO traffic_manager;
 GRANT SELECT, INSERT ON changes TO traffic_manager;
 GRANT SELECT, INSERT, UPDATE ON tenants, routes TO traffic_manager;
-GRANT SELECT, INSERT, UPDATE, DELETE ON traffic_policies, request_replies, relay_lease, stream_records TO traffic_manager;
+GRANT SELECT, INSERT, UPDATE, DELETE ON traffic_policies, request_replies, relay_lease, stream_records, lookup_usage,
+  usage_reports TO traffic_manager;
 
 -- Retention: the one thing that removes changes, and nothing younger than a day. It runs as its owner.
 REVOKE EXECUTE ON FUNCTION compact_changes(text, interval, bigint) FROM PUBLIC;

@@ -46,6 +46,8 @@ export type SidecarConfig = {
   readonly watchersMax: number;
   /** `TM_WATCH_STALL_MS`: a watch that takes nothing for so long while something waits for it is cut off, 100 to 600,000; 30,000. */
   readonly watchStallMsMax: number;
+  /** `TM_USAGE_REPORT_SECONDS`: how often the control plane is told what was looked up, 0 to 3,600; 0: not, and nothing is counted; 30. */
+  readonly usageReportIntervalMs: number;
   /**
    * `TM_DRAIN_DELAY_MS`: how long it serves as before after SIGTERM, and says that it is not ready, so that load balancers send nothing
    * more, 0 to 600,000; 0.
@@ -115,6 +117,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
     watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 1_000, min: 0, max: 1_000_000 }),
     watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
+    usageReportIntervalMs: environment.integer('TM_USAGE_REPORT_SECONDS', { fallback: 30, min: 0, max: 3_600 }) * 1_000,
     drainDelayMs: environment.integer('TM_DRAIN_DELAY_MS', { fallback: 0, min: 0, max: 600_000 }),
     drainMs: environment.integer('TM_DRAIN_MS', { fallback: 5_000, min: 0, max: 600_000 }),
     logLevel: environment.oneOf('TM_LOG_LEVEL', logLevels, 'info'),

@@ -1,3 +1,5 @@
+import { limits } from '../src/domain/limits.ts';
+
 /** Bounds of a sidecar. */
 export const sidecarLimits = {
   /** What a tenant's window keeps for the watchers of this sidecar: at 1.6 KB a change 1.6 MB a busy tenant. */
@@ -56,6 +58,19 @@ export const sidecarLimits = {
     absentMs: 2_000,
     /** Asked for again after a reconnect, of a tenant: 64 at a time, these take 10 ms. */
     warmedMax: 100,
+  },
+  /** Counting lookups for the control plane. */
+  usage: {
+    /** Versions looked up in an interval, at 400 B each 4 MB, and as much again while a report waits; of one tenant half of them. */
+    versionsMax: 10_000,
+    versionsPerTenantMax: 5_000,
+    /** Tenants looked up in an interval: those followed on demand, and as many again. */
+    tenantsMax: 2_000,
+    versionsPerReportMax: limits.usageVersionsPerReportMax,
+    /** Of one report, ms: nobody waits for it. */
+    reportMsMax: 10_000,
+    /** Of all reports when the process stops, ms: well within what a stop may take besides its calls. */
+    lastReportMsMax: 2_000,
   },
   /** From a change until it is written to disk with all that followed it, ms: at 17 MB for 100,000 routes 3.4 MB/s at most. */
   saveDelayMs: 5_000,

@@ -1,7 +1,8 @@
 import { createServiceClient } from '../src/client/service-client.ts';
-import { createTransport } from '../src/client/transport.ts';
+import { createTransport, type Transport } from '../src/client/transport.ts';
 import { ResolverServiceService } from '../src/gen/trafficmanager/v1/resolver_service.ts';
 import { SidecarServiceService } from '../src/gen/trafficmanager/v1/sidecar_service.ts';
+import { UsageServiceService } from '../src/gen/trafficmanager/v1/usage_service.ts';
 import { WatchServiceService } from '../src/gen/trafficmanager/v1/watch_service.ts';
 import { SettingError } from '../src/platform/environment.ts';
 import { systemClock, type Clock } from '../src/platform/clock.ts';
@@ -37,6 +38,10 @@ import { ControlPlaneSource } from './sync/control-plane-source.ts';
 import { Subscriptions } from './sync/subscriptions.ts';
 import { watchLazily } from './sync/watch-lazily.ts';
 import { TenantSync } from './sync/tenant-sync.ts';
+import { countAnswers } from './usage/count-answers.ts';
+import { LookupUsage } from './usage/lookup-usage.ts';
+import { createSendUsage } from './usage/send-usage.ts';
+import { UsageReporter } from './usage/usage-reporter.ts';
 
 /** A sidecar that serves; disposing stops it in order. */
 export type Sidecar = AsyncDisposable & {
@@ -82,6 +87,8 @@ type Following = {
   readonly memory: SnapshotMemory;
   readonly remembered: RememberedAnswers;
   readonly breakers: ReadonlyMap<string, BreakerState>;
+  /** Undefined: lookups are not counted. */
+  readonly usage: LookupUsage | undefined;
 };
 
 async function startFollowing(
@@ -91,6 +98,7 @@ async function startFollowing(
 ): Promise<Following> {
   const source = await openSource(config, { started, clock, random, logger });
   const controlPlane = started.use(createTransport({ address: config.controlPlane }));
+  const usage = startCounting(config, { started, controlPlane, clock, random, logger });
   const breakers = new Map<string, BreakerState>([['control-plane', 'closed']]);
   const ask = createAskControlPlane({
     client: { resolver: createServiceClient(controlPlane, ResolverServiceService) },
@@ -124,18 +132,37 @@ async function startFollowing(
   const subscriptions = started.use(new Subscriptions({ scope: config.scope, start, release, clock }));
   // Those of before are followed again, so that what is known of them is not for ever as old as their files.
   for (const tenant of disk?.restored.keys() ?? []) subscriptions.find(tenant);
-  return { subscriptions, memory, remembered, breakers };
+  return { subscriptions, memory, remembered, breakers, usage };
 }
+
+/** Counts lookups and reports them, as long as the front serves and once after that. */
+function startCounting(
+  { usageReportIntervalMs: intervalMs }: SidecarConfig,
+  { started, controlPlane, ...parts }: CountingParts,
+): LookupUsage | undefined {
+  if (intervalMs === 0) return undefined;
+  const usage = new LookupUsage();
+  const client = createServiceClient(controlPlane, { reportUsage: UsageServiceService.reportUsage });
+  const send = createSendUsage(client);
+  started.use(new UsageReporter({ usage, send, sidecarId: newId(), intervalMs, ...parts }).start());
+  return usage;
+}
+
+type CountingParts = Surroundings & {
+  readonly started: AsyncDisposableStack;
+  readonly controlPlane: Transport;
+  readonly logger: Logger;
+};
 
 function serveOn(
   front: Front,
   config: SidecarConfig,
   parts: Following & Surroundings & { readonly options: ServiceOptions },
 ): void {
-  const { subscriptions, remembered, clock, random, options } = parts;
+  const { subscriptions, remembered, usage, clock, random, options } = parts;
   const admission = new LookupAdmission(sidecarLimits.admission);
   const resolver = new SidecarResolver({ subscriptions, askControlPlane: remembered.ask, admission, clock, random });
-  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random }), clock);
+  const instants = resolverInstants(new MemoryAnswers({ subscriptions, random, usage }), clock);
   const watch = watchHandlers({
     source: new SidecarWatchSource(subscriptions, clock),
     clock,
@@ -146,7 +173,8 @@ function serveOn(
     watchersMaxOf: () => config.watchersMax,
   });
   const residentBytes = (): number => process.memoryUsage.rss();
-  front.serve(ResolverServiceService, resolverHandlers(resolver, clock), { ...options, instants });
+  const counted = usage === undefined ? resolver : countAnswers(resolver, usage);
+  front.serve(ResolverServiceService, resolverHandlers(counted, clock), { ...options, instants });
   front.serve(WatchServiceService, watch, options);
   front.serve(SidecarServiceService, sidecarHandlers({ config, admission, residentBytes, ...parts }), options);
 }

@@ -17,6 +17,7 @@ import { ResolverServiceService } from './gen/trafficmanager/v1/resolver_service
 import { RouteServiceService } from './gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from './gen/trafficmanager/v1/tenant_service.ts';
 import { TrafficPolicyServiceService } from './gen/trafficmanager/v1/traffic_policy_service.ts';
+import { UsageServiceService } from './gen/trafficmanager/v1/usage_service.ts';
 import { WatchServiceService } from './gen/trafficmanager/v1/watch_service.ts';
 import { administratorBy } from './inbound/grpc/administrator.ts';
 import { changeHandlers } from './inbound/grpc/change-service.ts';
@@ -24,6 +25,7 @@ import { changeStreamHandlers } from './inbound/grpc/change-stream-service.ts';
 import { routeHandlers } from './inbound/grpc/route-service.ts';
 import { tenantHandlers } from './inbound/grpc/tenant-service.ts';
 import { trafficPolicyHandlers } from './inbound/grpc/traffic-policy-service.ts';
+import { usageHandlers } from './inbound/grpc/usage-service.ts';
 import { createWrites } from './inbound/grpc/write-call.ts';
 import { NatsChangeStream } from './outbound/nats/nats-change-stream.ts';
 import { Database } from './outbound/postgres/database.ts';
@@ -32,6 +34,7 @@ import { PostgresChangeHistory } from './outbound/postgres/postgres-change-histo
 import { PostgresChangeRetention } from './outbound/postgres/postgres-change-retention.ts';
 import { PostgresChangeSignal } from './outbound/postgres/postgres-change-signal.ts';
 import { PostgresConfigurationStore } from './outbound/postgres/postgres-configuration-store.ts';
+import { PostgresLookupUsage } from './outbound/postgres/postgres-lookup-usage.ts';
 import { PostgresRelayLease } from './outbound/postgres/postgres-relay-lease.ts';
 import { PostgresStreamRecords } from './outbound/postgres/postgres-stream-records.ts';
 import { systemClock as clock } from './platform/clock.ts';
@@ -69,11 +72,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
   startRetention({ config, database, logger }, started);
   const publishing = startRelay({ config, replicaId, replica, store, database, logger }, started);
 
-  if (config.metricsAddress !== undefined) {
-    const metrics = publishing === undefined ? [] : relayMetrics(publishing.relay);
-    const { url } = started.use(await serveMetrics(config.metricsAddress, metrics));
-    logger.info({ url }, 'the control plane serves metrics');
-  }
+  if (config.metricsAddress !== undefined) await startMetrics(config.metricsAddress, publishing, { started, logger });
 
   const grpc = started.use(createGrpcServer({ drainDelayMs: config.drainDelayMs, drainMs: config.drainMs }));
   const admission = new Admission(replica, createRateLimits());
@@ -92,6 +91,7 @@ export async function startControlPlane(config: ControlPlaneConfig, logger: Logg
     bindService(TenantServiceService, tenantHandlers({ write, store, requireAdministrator }), options),
     bindService(ResolverServiceService, resolverHandlers(admitting(resolver, admission), clock), options),
     bindService(ChangeServiceService, changeHandlers(history), options),
+    bindService(UsageServiceService, usageHandlers({ usage: new PostgresLookupUsage(database), admission }), options),
     bindService(
       ChangeStreamServiceService,
       changeStreamHandlers({ replicaId, statusOf: (tenant) => streamStatus(replica, publishing, tenant) }),
@@ -128,6 +128,16 @@ function openDatabase(config: ControlPlaneConfig, logger: Logger): Database {
     responseTimeoutMs: config.databaseTimeoutMs,
     onIdleError: (error) => logger.warn({ error }, 'lost an idle database connection'),
   });
+}
+
+async function startMetrics(
+  address: string,
+  publishing: StreamStatusSource | undefined,
+  { started, logger }: { readonly started: AsyncDisposableStack; readonly logger: Logger },
+): Promise<void> {
+  const metrics = publishing === undefined ? [] : relayMetrics(publishing.relay);
+  const { url } = started.use(await serveMetrics(address, metrics));
+  logger.info({ url }, 'the control plane serves metrics');
 }
 
 type RetentionParts = {
@@ -202,6 +212,7 @@ const servedServices = [
   'ResolverService',
   'ChangeService',
   'ChangeStreamService',
+  'UsageService',
   'WatchService',
 ].map((name) => `trafficmanager.v1.${name}`);
 

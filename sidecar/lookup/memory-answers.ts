@@ -7,11 +7,19 @@ import type { Group } from '../snapshot/group.ts';
 import { endOfRoute, startOfAnswer, stateAt, type Span } from '../snapshot/group-block.ts';
 import type { Subscriptions } from '../sync/subscriptions.ts';
 import type { TenantSync } from '../sync/tenant-sync.ts';
+import type { LookupUsage } from '../usage/lookup-usage.ts';
 
 /** The last tail that was made for a tenant's answers by key: the same for all of them within a millisecond. */
 type Tail = { revision: number; stalenessMs: number; stale: boolean; bytes: Uint8Array };
 
 const noBytes: Buffer = Buffer.alloc(0);
+
+export type MemoryAnswersOptions = {
+  readonly subscriptions: Subscriptions;
+  readonly random: () => number;
+  /** Counts them; undefined: nobody does. */
+  readonly usage?: LookupUsage | undefined;
+};
 
 /**
  * Lookups that memory answers at once: from the bytes of the request to those of the answer, which were encoded when the change
@@ -22,6 +30,7 @@ const noBytes: Buffer = Buffer.alloc(0);
 export class MemoryAnswers implements AnswerSource {
   readonly #subscriptions: Subscriptions;
   readonly #random: () => number;
+  readonly #usage: LookupUsage | undefined;
   readonly #lookup = new LookupReader();
   readonly #tails = new WeakMap<TenantSync, Tail>();
   // The answer that was found last.
@@ -32,9 +41,10 @@ export class MemoryAnswers implements AnswerSource {
   #tail: Uint8Array = noBytes;
   #found: TenantSync | undefined;
 
-  constructor({ subscriptions, random }: { subscriptions: Subscriptions; random: () => number }) {
+  constructor({ subscriptions, random, usage }: MemoryAnswersOptions) {
     this.#subscriptions = subscriptions;
     this.#random = random;
+    this.#usage = usage;
   }
 
   find(request: Buffer, start: number, end: number): number {
@@ -79,6 +89,7 @@ export class MemoryAnswers implements AnswerSource {
     this.#routeStart = startOfAnswer(this.#block, head);
     this.#routeEnd = endOfRoute(this.#block, head);
     this.#tail = this.#tailByKey(sync);
+    this.#usage?.count(this.#lookup, version, group);
     return true;
   }
 
@@ -93,6 +104,7 @@ export class MemoryAnswers implements AnswerSource {
     this.#routeStart = start;
     this.#routeEnd = end;
     this.#tail = encodeTail(sync, choice.reason, choice.matchRule);
+    this.#usage?.count(this.#lookup, choice.route.version, group);
     return true;
   }
 

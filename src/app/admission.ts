@@ -1,6 +1,7 @@
 import { DomainError } from '../domain/domain-error.ts';
 import { quotasOf, type TenantQuotas } from '../domain/tenant.ts';
 import type { RateLimits } from '../platform/rate-limits.ts';
+import { replicaLimits } from './limits.ts';
 import type { Replica } from './replica.ts';
 
 /** Lets a tenant write and ask as fast as its quotas allow, so that no tenant takes this replica from the others. */
@@ -21,6 +22,17 @@ export class Admission {
   /** Throws RATE_LIMITED when the tenant asks too fast. */
   admitLookups(tenant: string, count: number): Promise<void> {
     return this.#admit(tenant, count, { kind: 'lookups', quota: 'lookupsPerSecond' });
+  }
+
+  /** Throws RATE_LIMITED when sidecars report faster than is good for everybody else: they keep what they counted, and repeat it. */
+  async admitUsageReport(): Promise<void> {
+    const perSecond = replicaLimits.usageReportsPerSecond;
+    const retryDelayMs = await this.#rateLimits.consume('usage reports', { count: 1, perSecond });
+    if (retryDelayMs === undefined) return;
+    throw new DomainError('RATE_LIMITED', `sidecars may report usage ${perSecond} times a second here`, {
+      metadata: { quota: 'usage reports', per_second: String(perSecond) },
+      retryDelayMs,
+    });
   }
 
   async #admit(

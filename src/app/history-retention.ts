@@ -5,7 +5,7 @@ import { retentionLimits } from './limits.ts';
 
 export type HistoryRetentionOptions = {
   readonly retention: ChangeRetention;
-  /** How long changes are kept at least, ms. */
+  /** How long changes and usage are kept at least, ms. */
   readonly keepMs: number;
   readonly clock: Clock;
   readonly random: () => number;
@@ -47,7 +47,7 @@ export class HistoryRetention {
 
   /** Removes everything that may be removed now. */
   async sweep(): Promise<void> {
-    const { retention, logger } = this.#options;
+    const { retention, keepMs, logger } = this.#options;
     await retention.exclusively(async (lease) => {
       const replies = await this.#repeat((limit) => lease.removeReplies(limit));
       let changes = 0;
@@ -55,7 +55,9 @@ export class HistoryRetention {
         if (this.#stopped.signal.aborted) break;
         changes += await this.#removeChanges(lease, tenant);
       }
-      if (changes > 0 || replies > 0) logger.info({ changes, replies }, 'removed what is older than its retention');
+      const usage = await this.#repeat((limit) => lease.removeUsage({ keepMs, limit }));
+      if (changes > 0 || replies > 0 || usage > 0)
+        logger.info({ changes, replies, usage }, 'removed what is older than its retention');
     });
   }
 

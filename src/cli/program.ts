@@ -7,6 +7,7 @@ import { addResolveCommand } from './commands/resolve.ts';
 import { addRoutesCommands } from './commands/routes.ts';
 import { addSidecarCommands } from './commands/sidecar.ts';
 import { addTenantsCommands } from './commands/tenants.ts';
+import { addUsageCommands } from './commands/usage.ts';
 import { addWatchCommand } from './commands/watch.ts';
 import { errorLines } from './error-lines.ts';
 import { addGlobalOptions } from './global-options.ts';
@@ -43,6 +44,7 @@ function createProgram(terminal: Terminal): Command {
   addPoliciesCommands(program, terminal);
   addTenantsCommands(program, terminal);
   addChangesCommands(program, terminal);
+  addUsageCommands(program, terminal);
   addWatchCommand(program, terminal);
   addSidecarCommands(program, terminal);
   addCallCommand(program, terminal);

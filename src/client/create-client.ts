@@ -4,6 +4,7 @@ import { ResolverServiceService } from '../gen/trafficmanager/v1/resolver_servic
 import { RouteServiceService } from '../gen/trafficmanager/v1/route_service.ts';
 import { TenantServiceService } from '../gen/trafficmanager/v1/tenant_service.ts';
 import { TrafficPolicyServiceService } from '../gen/trafficmanager/v1/traffic_policy_service.ts';
+import { UsageServiceService } from '../gen/trafficmanager/v1/usage_service.ts';
 import { WatchServiceService } from '../gen/trafficmanager/v1/watch_service.ts';
 import { createServiceClient, type ServiceClient } from './service-client.ts';
 import { createTransport, type Transport, type TransportOptions } from './transport.ts';
@@ -20,6 +21,8 @@ export interface TrafficManagerClient extends Disposable {
   readonly changes: ServiceClient<ChangeServiceService>;
   /** How the change streams stand. */
   readonly changeStreams: ServiceClient<ChangeStreamServiceService>;
+  /** Which versions are looked up. */
+  readonly usage: ServiceClient<UsageServiceService>;
   /** Lookups. */
   readonly resolver: ServiceClient<ResolverServiceService>;
   /**
@@ -53,6 +56,7 @@ export function createClient(options: TransportOptions): TrafficManagerClient {
     tenants: createServiceClient(transport, TenantServiceService),
     changes: createServiceClient(transport, ChangeServiceService),
     changeStreams: createServiceClient(transport, ChangeStreamServiceService),
+    usage: createServiceClient(transport, UsageServiceService),
     resolver: createServiceClient(transport, ResolverServiceService),
     watch: createServiceClient(transport, WatchServiceService).watch,
     transport,

@@ -57,4 +57,5 @@ export {
   TrafficPolicyKey,
   WeightedVersion,
 } from '../gen/trafficmanager/v1/traffic_policy.ts';
+export { VersionLookups, type VersionUsage } from '../gen/trafficmanager/v1/usage_service.ts';
 export type { WatchResponse } from '../gen/trafficmanager/v1/watch_service.ts';

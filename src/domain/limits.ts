@@ -68,6 +68,10 @@ export const limits = {
   errorMessageBytesMax: 512,
   errorValueBytesMax: 256,
   lookupsPerMessageMax: 1_000,
+  /** With names of ordinary length 100 KB, at their longest 300 KB; added up in some 10 ms. */
+  usageVersionsPerReportMax: 1_000,
+  /** Of a version in one report: a million a second for eleven days. */
+  usageLookupsMax: 1_000_000_000_000,
   /** With 1 KB a write 10 MB: within the 16 MiB that a message may have. */
   batchWritesMax: 10_000,
   watchFiltersMax: 1_000,

@@ -19,4 +19,9 @@ export interface RetentionLease {
   removeChanges(tenant: string, options: { readonly keepMs: number; readonly limit: number }): Promise<number>;
   /** Removes up to `limit` replies to request ids that are older than 24 hours; answers how many. */
   removeReplies(limit: number): Promise<number>;
+  /**
+   * Removes up to `limit` of the oldest hours of lookup usage that ended before `keepMs`, and as many of the sidecars that have not
+   * reported since; answers how many.
+   */
+  removeUsage(options: { readonly keepMs: number; readonly limit: number }): Promise<number>;
 }

@@ -38,7 +38,7 @@ describe('retention', () => {
   // Sweeps look at every tenant: what one test made is none of the next one's business.
   afterEach(async () => {
     await client.query(`SET session_replication_role = replica;
-      TRUNCATE tenants, routes, traffic_policies, changes, request_replies, compactions, stream_records;
+      TRUNCATE tenants, routes, traffic_policies, changes, request_replies, compactions, stream_records, lookup_usage, usage_reports;
       RESET session_replication_role`);
   });
   afterAll(async () => await database[Symbol.asyncDispose]());

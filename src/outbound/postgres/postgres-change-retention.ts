@@ -52,5 +52,24 @@ function leaseOn(client: Client): RetentionLease {
       );
       return rowCount ?? 0;
     },
+    removeUsage: async ({ keepMs, limit }) => {
+      const { rows } = await client.query<{ removed: number }>(removeUsageSql, [keepMs, limit]);
+      return rows[0]?.removed ?? 0;
+    },
   };
 }
+
+/** An hour has ended an hour after it began. */
+const removeUsageSql = `WITH cutoff AS (
+    SELECT clock_timestamp() - $1::float8 * interval '1 millisecond' - interval '1 hour' AS hour
+  ), usage AS (
+    DELETE FROM lookup_usage WHERE (tenant, service, environment, version, hour) IN (
+      SELECT u.tenant, u.service, u.environment, u.version, u.hour FROM lookup_usage u WHERE u.hour < (SELECT hour FROM cutoff)
+      ORDER BY u.hour LIMIT $2)
+    RETURNING 1
+  ), reports AS (
+    DELETE FROM usage_reports WHERE sidecar_id IN (
+      SELECT r.sidecar_id FROM usage_reports r WHERE r.hour < (SELECT hour FROM cutoff) ORDER BY r.hour LIMIT $2)
+    RETURNING 1
+  )
+  SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM reports) AS removed`;
