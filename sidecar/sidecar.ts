@@ -10,7 +10,7 @@ import type { ServiceOptions } from '../src/platform/grpc/service.ts';
 import { addHealth, type Health } from '../src/platform/grpc/health.ts';
 import { addReflection } from '../src/platform/grpc/add-reflection.ts';
 import type { Logger } from '../src/platform/logger.ts';
-import { systemRandom, type Random } from '../src/platform/random.ts';
+import { newId, systemRandom, type Random } from '../src/platform/random.ts';
 import { afterSockets } from '../src/platform/turns.ts';
 import { resolverInstants } from '../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../src/serving/resolver-service.ts';

@@ -61,14 +61,8 @@ export function createWireFront(options: WireFrontOptions): Front {
     passOn: (stream, list, isLast) =>
       passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes }),
   });
-  const server = new WireServer({
-    acceptor,
-    clock,
-    schedule,
-    limits: wireLimits,
-    repeated: repeatedByServer,
-    onRefused,
-  });
+  const limits = wireLimits;
+  const server = new WireServer({ acceptor, clock, schedule, limits, repeated: repeatedByServer, onRefused });
   const sockets: string[] = [];
   return {
     library: library.server,

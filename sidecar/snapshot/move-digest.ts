@@ -1,6 +1,9 @@
 import { resourceOf, type Change, type ChangeSubject } from '../../src/domain/change.ts';
 import type { ConfigurationDigest } from '../../src/domain/configuration-digest.ts';
+import type { Route } from '../../src/domain/route.ts';
+import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 
+type Resources = { readonly routes: readonly Route[]; readonly policies: readonly TrafficPolicy[] };
 type ResourceSubject = Exclude<ChangeSubject, { kind: 'tenant' }>;
 
 /** Moves a digest over changes, in order. `heldEtag`: of what is held of a resource before them; undefined: there is nothing. */
@@ -25,4 +28,10 @@ export function moveDigest(
 export function etagAfter(subject: ResourceSubject): string | undefined {
   if (subject.kind === 'traffic_policy') return subject.after?.etag;
   return subject.after.lifecycle.state === 'DELETED' ? undefined : subject.after.etag;
+}
+
+/** Adds what was not there before. */
+export function addToDigest(digest: ConfigurationDigest, { routes, policies }: Resources): void {
+  for (const { key, etag } of routes) digest.add(`${key.service}/${key.environment}/${key.version}`, etag);
+  for (const { key, etag } of policies) digest.add(`${key.service}/${key.environment}`, etag);
 }

@@ -8,7 +8,7 @@ import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { sidecarLimits } from '../limits.ts';
 import { addToGroup, changeGroup, groupBytesMin, type Group } from './group.ts';
-import { moveDigest } from './move-digest.ts';
+import { addToDigest, moveDigest } from './move-digest.ts';
 import { readRecords, type DiskSnapshot } from './disk-format.ts';
 import { Slabs } from './slabs.ts';
 
@@ -389,11 +389,6 @@ export class TenantMemory implements TenantView {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-function addToDigest(digest: ConfigurationDigest, { routes, policies }: SnapshotPart): void {
-  for (const { key, etag } of routes) digest.add(`${key.service}/${key.environment}/${key.version}`, etag);
-  for (const { key, etag } of policies) digest.add(`${key.service}/${key.environment}`, etag);
 }
 
 /** What a sidecar knows of a tenant itself: that it is there. */
