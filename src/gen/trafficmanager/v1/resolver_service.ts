@@ -908,7 +908,11 @@ export const ResolverServiceService = {
     responseSerialize: (value: ResolveResponse): Buffer => Buffer.from(ResolveResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ResolveResponse => ResolveResponse.decode(value),
   },
-  /** Resolves up to 1,000 keys in one call; one failing does not fail the others. */
+  /**
+   * Resolves up to 1,000 keys in one call; one failing does not fail the others. The answers come together, once the last is
+   * there: those that waited for it say that they are older by that. Past 16 MiB of answers the others fail with
+   * RESOURCE_EXHAUSTED (OVERLOADED): ask for fewer at a time.
+   */
   batchResolve: {
     path: "/trafficmanager.v1.ResolverService/BatchResolve" as const,
     requestStream: false as const,
@@ -938,7 +942,11 @@ export const ResolverServiceService = {
 export interface ResolverServiceServer extends UntypedServiceImplementation {
   /** Resolves one key. */
   resolve: handleUnaryCall<ResolveRequest, ResolveResponse>;
-  /** Resolves up to 1,000 keys in one call; one failing does not fail the others. */
+  /**
+   * Resolves up to 1,000 keys in one call; one failing does not fail the others. The answers come together, once the last is
+   * there: those that waited for it say that they are older by that. Past 16 MiB of answers the others fail with
+   * RESOURCE_EXHAUSTED (OVERLOADED): ask for fewer at a time.
+   */
   batchResolve: handleUnaryCall<BatchResolveRequest, BatchResolveResponse>;
   /**
    * Resolves for as long as the stream lives. Requests may be pipelined; there is one response for each request, in the
@@ -964,7 +972,11 @@ export interface ResolverServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ResolveResponse) => void,
   ): ClientUnaryCall;
-  /** Resolves up to 1,000 keys in one call; one failing does not fail the others. */
+  /**
+   * Resolves up to 1,000 keys in one call; one failing does not fail the others. The answers come together, once the last is
+   * there: those that waited for it say that they are older by that. Past 16 MiB of answers the others fail with
+   * RESOURCE_EXHAUSTED (OVERLOADED): ask for fewer at a time.
+   */
   batchResolve(
     request: BatchResolveRequest,
     callback: (error: ServiceError | null, response: BatchResolveResponse) => void,
