@@ -1,4 +1,4 @@
-import { createConnection, type Socket } from 'node:net';
+import { createConnection, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { TlsSettings } from './tls-settings.ts';
 
@@ -27,7 +27,9 @@ export function wireServerOf(target: string, tls: TlsSettings | undefined): Wire
 
 /** Both sides choose HTTP/2 by ALPN (RFC 9113 §3.2), or the connection is none. */
 function secured(dial: () => Socket, tls: TlsSettings, to: { readonly host?: string }): () => Socket {
-  const { authorities: ca, certificate: cert, key, serverName: servername } = tls;
+  const { authorities: ca, certificate: cert, key } = tls;
+  // RFC 6066 §3: the name that is asked for is never an address.
+  const servername = tls.serverName ?? (isIP(to.host ?? '') === 0 ? to.host : undefined);
   return () => {
     const named = servername === undefined ? to : { ...to, servername };
     const socket = connectTls({ ...named, socket: dial(), ca, cert, key, ALPNProtocols: ['h2'] });

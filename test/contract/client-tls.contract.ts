@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
 import { Server, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ChannelKind } from '../../src/client/channel.ts';
@@ -47,6 +50,27 @@ export function describeClientOverTls(channel: ChannelKind): void {
       expect(await right.tenants.listTenants({})).toEqual(answer);
       const wrong = connect(address, { authorities, serverName: 'elsewhere' });
       await expect(wrong.tenants.listTenants({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+
+    test('asks for the server by its name, as servers with several want', async () => {
+      const names: string[] = [];
+      const callback = (name: string, done: (error: Error | null) => void): void => {
+        names.push(name);
+        done(null);
+      };
+      const server = createServer({ key: pair.key, cert: pair.certificate, SNICallback: callback });
+      owned.defer(() => void server.close());
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const client = connect(`localhost:${port}`, { authorities: pair.certificate });
+      const enough = new AbortController();
+      const call = client.tenants.listTenants({}, { signal: enough.signal }).catch((error: unknown) => error);
+      await expect.poll(() => names).toContain('localhost');
+      // It speaks no HTTP/2, so nothing comes of the call.
+      enough.abort();
+      await call;
+      expect(new Set(names)).toEqual(new Set(['localhost']));
     });
 
     test('shows its own certificate to a server that asks for one', async () => {
