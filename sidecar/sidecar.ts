@@ -59,7 +59,9 @@ export async function startSidecar(
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
   const { front: kind, drainMs } = config;
-  const front = started.use(createFront({ kind, drainMs, clock: surroundings.clock, schedule: afterSockets }));
+  const onRefused = (refused: number): void => logger.warn({ refused }, 'refused connections: there are too many');
+  const { clock } = surroundings;
+  const front = started.use(createFront({ kind, drainMs, clock, schedule: afterSockets, onRefused }));
   const options = serviceOptions({ logger, draining: front.draining });
   serveOn(front, config, { ...surroundings, ...following, options });
   addReflection(front.library);

@@ -1,14 +1,8 @@
-import type { Clock } from '../../src/platform/clock.ts';
-import type { Schedule } from '../../src/platform/turns.ts';
-import type { Front, FrontKind, FrontOptions } from './front.ts';
+import type { Front, FrontKind } from './front.ts';
 import { createGrpcJsFront } from './grpc-js-front.ts';
-import { createWireFront } from './wire-front.ts';
+import { createWireFront, type WireFrontOptions } from './wire-front.ts';
 
-export type CreateFrontOptions = FrontOptions & {
-  readonly kind: FrontKind;
-  readonly clock: Clock;
-  readonly schedule: Schedule;
-};
+export type CreateFrontOptions = WireFrontOptions & { readonly kind: FrontKind };
 
 /** The front that is configured. */
 export function createFront({ kind, ...options }: CreateFrontOptions): Front {

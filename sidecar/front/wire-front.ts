@@ -21,13 +21,18 @@ import type { Front, FrontOptions } from './front.ts';
 import { WheelClock } from './wheel-clock.ts';
 import { bindWireService } from './wire-service.ts';
 
-export type WireFrontOptions = FrontOptions & { readonly clock: Clock; readonly schedule: Schedule };
+export type WireFrontOptions = FrontOptions & {
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  /** Told that so many connections were refused, for there are as many as may be; not of each. */
+  readonly onRefused?: (count: number) => void;
+};
 
 const loopback = '127.0.0.1';
 const noRepeated = new Set<never>();
 
 /** The front over our own engine. What it does not serve itself it passes on to a grpc-js server of this process, over loopback. */
-export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOptions): Front {
+export function createWireFront({ drainMs, clock: time, schedule, onRefused }: WireFrontOptions): Front {
   const clock = new WheelClock(time);
   const draining = new AbortController();
   const methods = new Map<string, Method>();
@@ -53,7 +58,14 @@ export function createWireFront({ drainMs, clock: time, schedule }: WireFrontOpt
     passOn: (stream, list, isLast) =>
       passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes }),
   });
-  const server = new WireServer({ acceptor, clock, schedule, limits: wireLimits, repeated: repeatedByServer });
+  const server = new WireServer({
+    acceptor,
+    clock,
+    schedule,
+    limits: wireLimits,
+    repeated: repeatedByServer,
+    onRefused,
+  });
   const sockets: string[] = [];
   return {
     library: library.server,

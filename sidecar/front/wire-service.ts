@@ -80,6 +80,8 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
       call.answer(response instanceof Uint8Array ? response : serialize(response), context.trailers);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
   return {
@@ -93,7 +95,7 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
       }
       if (frame !== undefined) return call.answerRaw(frame, givenTrailers(call));
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
-      void run(Buffer.from(request), call);
+      if (call.occupy(request.length)) void run(Buffer.from(request), call);
     },
   };
 }
@@ -108,9 +110,16 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
       end(call, context, bound);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
-  return { requests: 'one', handle: (request, call) => void run(Buffer.from(request), call) };
+  return {
+    requests: 'one',
+    handle: (request, call) => {
+      if (call.occupy(request.length)) void run(Buffer.from(request), call);
+    },
+  };
 }
 
 function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
@@ -121,6 +130,8 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
       end(call, context, bound);
     } catch (error) {
       fail(error, { call, context, bound });
+    } finally {
+      call.vacate();
     }
   };
   return {
@@ -132,6 +143,7 @@ function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
       });
       const queue = new RequestQueue(call);
       call.begin();
+      call.occupy(0);
       void run(call, context, queue);
       return {
         message: (bytes, isShared) => queue.push(isShared ? Buffer.from(bytes) : bytes),

@@ -1,17 +1,13 @@
 import type { Duplex } from 'node:stream';
-import type { AlarmClock } from './alarm.ts';
 import { AbuseMeter } from './abuse-meter.ts';
-import type { BufferPool } from './buffer-pool.ts';
 import { type ConnectionState, Ending, goAwayPing } from './ending.ts';
-import type { ByteBudget } from './byte-budget.ts';
 import { ConnectionError, type ErrorName, errorNameOf } from './error-code.ts';
 import { clientPreface, type Frame, frameFlags, frameTypes, readUint31, readUint32 } from './frame.ts';
 import { FrameReader, type FrameReceiver } from './frame-reader.ts';
 import { type HeaderBlock, HeaderBlocks, stripPadding } from './header-blocks.ts';
 import type { HeaderList } from './header-list.ts';
 import type { HeaderField } from './hpack/header-field.ts';
-import { HeaderEncoder, type Repeated } from './hpack/header-encoder.ts';
-import type { WireLimits } from './limits.ts';
+import { HeaderEncoder } from './hpack/header-encoder.ts';
 import { type LateKind, Liveness, type Watched } from './liveness.ts';
 import { Output } from './output.ts';
 import { sayHello } from './hello.ts';
@@ -19,29 +15,20 @@ import { ReceiveWindow } from './receive-window.ts';
 import { applySettings, defaultSettings, settingsCount, windowBytesDefault } from './settings.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-import type { Turn } from './turn.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** Takes the streams that a peer opens: gives each a consumer, or resets it. */
 export interface StreamAcceptor {
   accept(stream: Stream, list: HeaderList, isLast: boolean): void;
 }
 
-/** What all connections of one server or client share. */
-export type ConnectionSurroundings = {
-  readonly limits: WireLimits;
-  readonly clock: AlarmClock;
-  readonly turn: Turn;
-  readonly pool: BufferPool;
-  readonly budget: ByteBudget;
-  /** Header fields that we send again and again. */
-  readonly repeated: Repeated;
-};
-
-export type ConnectionOptions = ConnectionSurroundings & {
+export type ConnectionOptions = Surroundings & {
   readonly socket: Duplex;
   /** A server's takes streams, a client's opens them. */
   readonly acceptor: StreamAcceptor | undefined;
   readonly onClosed: (error: Error | undefined) => void;
+  /** A client's: told when its first stream begins, and when its last has ended. */
+  readonly onBusy?: (isBusy: boolean) => void;
 };
 
 const livenessPing = Buffer.from('liveness');
@@ -68,7 +55,7 @@ export class Connection implements FrameReceiver, Watched {
     const { limits, clock, socket, turn, pool, repeated, acceptor, budget } = options;
     const preface = acceptor === undefined ? Buffer.alloc(0) : clientPreface;
     this.#reader = new FrameReader(this, { frameBytesMax: limits.frameBytesMax, preface });
-    this.#blocks = new HeaderBlocks(limits);
+    this.#blocks = new HeaderBlocks(limits, budget);
     const keepsBuffers = 'encrypted' in socket;
     this.#output = new Output({ socket, turn, pool, keepsBuffers }, this.#peer.frameBytesMax);
     this.#receiveWindow = new ReceiveWindow(Math.max(limits.connectionWindowBytes, windowBytesDefault));
@@ -87,7 +74,10 @@ export class Connection implements FrameReceiver, Watched {
       receiveWindow: this.#receiveWindow,
       budget,
       onOverflow: () => this.#overflow(),
-      onEmpty: () => this.#ending.endIfDone(),
+      onEmpty: () => {
+        options.onBusy?.(false);
+        this.#ending.endIfDone();
+      },
       onMoved: () => this.#liveness.moved(),
     });
     this.#ending = new Ending({
@@ -114,8 +104,13 @@ export class Connection implements FrameReceiver, Watched {
     return this.#streams.count > 0;
   }
 
+  /** Whether the peer has said what it must say first. */
+  get hasHeard(): boolean {
+    return this.#hasSettings;
+  }
+
   get isUnfinished(): boolean {
-    return this.#reader.isInside || this.#blocks.openStreamId !== 0;
+    return !this.#hasSettings || this.#reader.isInside || this.#blocks.openStreamId !== 0;
   }
 
   get backlogBytes(): number {
@@ -137,6 +132,7 @@ export class Connection implements FrameReceiver, Watched {
 
   /** Opens a stream (a client's); its consumer hears of everything, also when the connection breaks. */
   open(fields: readonly HeaderField[], isLast: boolean, consumer: StreamConsumer): Stream {
+    if (!this.hasStreams) this.#options.onBusy?.(true);
     const stream = this.#streams.open();
     stream.consumer = consumer;
     stream.sendHeaders(fields, isLast);
@@ -144,7 +140,8 @@ export class Connection implements FrameReceiver, Watched {
   }
 
   #start(): void {
-    const { socket, limits, acceptor } = this.#options;
+    const { socket, limits, acceptor, budget } = this.#options;
+    budget.join();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => socket.destroy());
@@ -165,7 +162,7 @@ export class Connection implements FrameReceiver, Watched {
       this.#output.release();
     }
     // Who does not read what it asks for is not read from.
-    if (this.#output.backlogBytes > 2 * this.#options.limits.backlogBytesMax) this.#options.socket.pause();
+    if (this.#output.backlogBytes > 2 * this.#streams.backlogBytesMax) this.#options.socket.pause();
   }
 
   #drained(): void {
@@ -227,6 +224,7 @@ export class Connection implements FrameReceiver, Watched {
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
     consumer?.data(buffer, start, end, isLast);
+    stream.countHeld();
   }
 
   #receiveHeaders(frame: Frame): void {
@@ -257,6 +255,8 @@ export class Connection implements FrameReceiver, Watched {
     if (this.#streams.isPastLast(streamId)) return;
     const stream = this.#streams.accept(streamId);
     if (this.#streams.isFull) return this.#refuse(stream, 'REFUSED_STREAM');
+    // Not its fault: others have taken it.
+    if (this.#options.budget.isSpent) return stream.reset('REFUSED_STREAM');
     const problem = list.isTooLarge ? undefined : list.problemAs('request');
     if (dependsOnItself || problem !== undefined) return this.#refuse(stream, 'PROTOCOL_ERROR');
     stream.bodyBytesLeft = list.contentLength;
@@ -391,6 +391,8 @@ export class Connection implements FrameReceiver, Watched {
     this.#ending.closed();
     this.#liveness.stop();
     this.#streams.closeAll('CONNECT_ERROR');
+    this.#blocks.close();
+    this.#options.budget.leave();
     this.#options.onClosed(this.#error);
   }
 }

@@ -1,4 +1,5 @@
 import { BlockCache } from './block-cache.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import { ConnectionError } from './error-code.ts';
 import { type Frame, frameFlags, readUint31 } from './frame.ts';
 import type { HeaderList } from './header-list.ts';
@@ -31,14 +32,16 @@ export function stripPadding(frame: Frame): void {
  */
 export class HeaderBlocks {
   readonly #limits: WireLimits;
+  readonly #budget: ByteBudget;
   readonly #cache: BlockCache;
   readonly #block: HeaderBlock;
   #fragments = noBytes;
   #fragmentBytes = 0;
   #frames = 0;
 
-  constructor(limits: WireLimits) {
+  constructor(limits: WireLimits, budget: ByteBudget) {
     this.#limits = limits;
+    this.#budget = budget;
     const decoder = new HeaderDecoder({
       tableBytesMax: limits.headerTableBytes,
       listBytesMax: limits.headerListBytesMax,
@@ -75,10 +78,16 @@ export class HeaderBlocks {
     if ((frame.flags & frameFlags.END_HEADERS) === 0) return undefined;
     const fragments = this.#fragments;
     const bytes = this.#fragmentBytes;
+    this.close();
+    return this.#decoded(fragments, 0, bytes);
+  }
+
+  /** Nothing more comes of what has begun. */
+  close(): void {
+    this.#budget.give(this.#fragments.length);
     this.#fragments = noBytes;
     this.#fragmentBytes = 0;
     this.#frames = 0;
-    return this.#decoded(fragments, 0, bytes);
   }
 
   #decoded(buffer: Buffer, start: number, end: number): HeaderBlock {
@@ -98,6 +107,8 @@ export class HeaderBlocks {
       );
     if (bytes > this.#fragments.length) {
       const larger = Buffer.allocUnsafeSlow(Math.min(headerBlockBytesMax, Math.max(bytes * 2, 1_024)));
+      if (!this.#budget.take(larger.length - this.#fragments.length))
+        throw new ConnectionError('ENHANCE_YOUR_CALM', 'there is no memory left for a header block in several frames');
       this.#fragments.copy(larger, 0, 0, this.#fragmentBytes);
       this.#fragments = larger;
     }

@@ -26,7 +26,7 @@ export type WireLimits = {
   readonly streamBacklogBytes: number;
   /** What all streams of a connection may hold: answers that wait for windows, and messages that are not whole; then streams are reset. */
   readonly heldBytesMax: number;
-  /** The same for all connections of a server, or a client, together. */
+  /** The same for all connections of a server, or a client, together, with their streams; as much again in their sockets. */
   readonly heldBytesMaxOfAll: number;
   /** Closed streams of which late frames are told apart. */
   readonly closedStreamsKept: number;
@@ -46,6 +46,10 @@ export type WireLimits = {
   readonly ageMsMax: number | undefined;
   /** A client's, to one server; a connection that is draining counts. */
   readonly connectionsMax: number;
+  /** A server's, of all clients together: one more is told to go away. */
+  readonly connectionsTakenMax: number;
+  /** Connections that are told so, until they have gone; beyond that they are closed without a word. */
+  readonly connectionsRefusedMax: number;
   /** Between the two GOAWAYs of a graceful end, when the peer answers no PING, ms. */
   readonly goAwayMs: number;
 };
@@ -69,7 +73,7 @@ export const wireLimits: WireLimits = {
   streamBacklogBytes: 64 * 1024,
   /** A message of 16 MiB each way. */
   heldBytesMax: 33 * 1024 * 1024,
-  /** Two connections that hold nearly all they may. */
+  /** Two connections that hold nearly all they may, or 65,536 streams that hold nothing. */
   heldBytesMaxOfAll: 64 * 1024 * 1024,
   /** 640 B a connection. */
   closedStreamsKept: 128,
@@ -86,9 +90,18 @@ export const wireLimits: WireLimits = {
   ageMsMax: undefined,
   /** 8 of 100 streams, the least that servers allow, carry 800 calls at a time. */
   connectionsMax: 8,
+  /**
+   * What nobody has shared out takes at the worst 10 KiB for being there, 16 KiB for the beginning of a frame, and 8 KiB for the
+   * tables: 34 KiB, 68 MiB of them all. 256 of them have 256 KiB each in their sockets; beyond that they share 64 MiB.
+   */
+  connectionsTakenMax: 2_048,
+  /** For a second each: 64 more descriptors. */
+  connectionsRefusedMax: 64,
   goAwayMs: 1_000,
 };
 
+/** What a stream takes with its call while nothing is held for it. */
+export const streamBytes = 1_024;
 /** Largest frame we send, whatever the peer takes: the others on the connection wait for it. */
 export const sentFrameBytesMax = 16_384;
 /** What a connection gathers before it writes: two frames of the largest kind, and what surrounds them. */

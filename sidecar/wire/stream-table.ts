@@ -3,7 +3,7 @@ import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
-import { sentFrameBytesMax, type WireLimits } from './limits.ts';
+import { sentFrameBytesMax, streamBytes, type WireLimits } from './limits.ts';
 import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
@@ -36,6 +36,8 @@ export class StreamTable implements StreamCarrier {
   readonly #waiting = new Set<Stream>();
   #sendWindow = windowBytesDefault;
   #queuedBytes = 0;
+  /** Streams that are over, and still worked for. */
+  #lingering = 0;
   #lastId = 0;
   #lastSaid: number | undefined;
   #frameBytesMax: number;
@@ -53,7 +55,8 @@ export class StreamTable implements StreamCarrier {
   /** Whether a new stream is one too many: there are as many as there may be, or those that there are wait for the peer. */
   get isFull(): boolean {
     const { streamsMax, heldBytesMax } = this.#options.limits;
-    return this.#streams.size > streamsMax || (this.#queuedBytes > heldBytesMax / 2 && this.sendable <= 0);
+    const count = this.#streams.size + this.#lingering;
+    return count > streamsMax || (this.#queuedBytes > heldBytesMax / 2 && this.sendable <= 0);
   }
 
   get queuedBytes(): number {
@@ -102,13 +105,14 @@ export class StreamTable implements StreamCarrier {
   }
 
   #add(id: number): Stream {
-    const { peer, limits, isServer } = this.#options;
+    const { peer, limits, isServer, budget } = this.#options;
     const stream = new Stream(id, this, {
       sendWindow: peer.streamWindowBytes,
       receiveWindow: Math.max(limits.streamWindowBytes, windowBytesDefault),
       endsBothWays: isServer,
     });
     this.#streams.set(id, stream);
+    budget.charge(streamBytes);
     return stream;
   }
 
@@ -217,7 +221,13 @@ export class StreamTable implements StreamCarrier {
   }
 
   get sendable(): number {
-    return Math.min(this.#sendWindow, this.#options.limits.backlogBytesMax - this.#options.output.backlogBytes);
+    return Math.min(this.#sendWindow, this.backlogBytesMax - this.#options.output.backlogBytes);
+  }
+
+  /** What the socket may hold of data. */
+  get backlogBytesMax(): number {
+    const { limits, budget } = this.#options;
+    return Math.min(limits.backlogBytesMax, budget.shareBytes);
   }
 
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void {
@@ -284,6 +294,13 @@ export class StreamTable implements StreamCarrier {
     else if (this.#closed.find(stream.id) === 'unknown') this.#closed.add(stream.id, 'their_reset');
     if (stream.heldBytes > 0) this.#giveBackToConnection(stream.heldBytes);
     stream.heldBytes = 0;
+    if (stream.isOccupied) this.#lingering++;
+    else this.#options.budget.give(streamBytes);
     if (this.#streams.size === 0) this.#options.onEmpty();
+  }
+
+  vacated(): void {
+    this.#lingering--;
+    this.#options.budget.give(streamBytes);
   }
 }

@@ -34,6 +34,8 @@ export interface StreamCarrier {
   giveBack(stream: Stream, bytes: number): void;
   /** The stream has reached the state `closed`. */
   closed(stream: Stream, event: StreamEvent): void;
+  /** Nothing works any more for a stream that was closed before. */
+  vacated(): void;
 }
 
 /** Bytes of a body: `prefix` first, if there is one. They must not be changed before they have been sent. */
@@ -70,6 +72,8 @@ export class Stream {
   #queue: Queued[] | undefined;
   #queuedBytes = 0;
   #reservedBytes = 0;
+  #heldCounted = 0;
+  #isOccupied = false;
 
   constructor(id: number, carrier: StreamCarrier, options: StreamOptions) {
     this.id = id;
@@ -139,11 +143,44 @@ export class Stream {
     this.#reservedBytes = 0;
   }
 
+  get isOccupied(): boolean {
+    return this.#isOccupied;
+  }
+
+  /**
+   * Something works for the stream. Until `vacate` it counts as one of its connection's, with what it holds, also when it is
+   * over: who resets a call does not end the work for it, and must not get place for another by that.
+   */
+  occupy(): void {
+    if (!this.isOver) this.#isOccupied = true;
+  }
+
+  vacate(): void {
+    if (!this.#isOccupied) return;
+    this.#isOccupied = false;
+    this.letGo();
+    if (this.isOver) this.#carrier.vacated();
+  }
+
   /** Tells that data has been used, so that the peer may send as much again. */
   used(bytes: number): void {
     if (this.isOver) return;
     this.heldBytes -= bytes;
+    if (this.#heldCounted > this.heldBytes) this.#uncountHeld();
     this.#carrier.giveBack(this, bytes);
+  }
+
+  /** What was not used at once takes memory until it is: where there is none, the stream ends. */
+  countHeld(): void {
+    const more = this.heldBytes - this.#heldCounted;
+    if (more <= 0 || this.isOver) return;
+    if (!this.#carrier.reserve(more)) return this.reset('ENHANCE_YOUR_CALM');
+    this.#heldCounted += more;
+  }
+
+  #uncountHeld(): void {
+    this.#carrier.unreserve(this.#heldCounted - this.heldBytes);
+    this.#heldCounted = this.heldBytes;
   }
 
   /** Sends what waits, up to so many bytes; whatever is left waits for the window that is missing. */
@@ -214,9 +251,10 @@ export class Stream {
   #release(event: StreamEvent): void {
     this.#carrier.unreserve(this.#queuedBytes);
     this.#queuedBytes = 0;
-    this.letGo();
+    if (!this.#isOccupied) this.letGo();
     this.#queue = undefined;
     this.consumer = undefined;
     this.#carrier.closed(this, event);
+    this.#uncountHeld();
   }
 }

@@ -5,7 +5,12 @@ import { ByteBudget } from './byte-budget.ts';
 import { Connection } from './connection.ts';
 import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
 import type { Repeated } from './hpack/header-encoder.ts';
+import { Reconnecting, type ReconnectLimits } from './reconnecting.ts';
+import type { Surroundings } from './surroundings.ts';
 import { Turn, type Schedule } from './turn.ts';
+
+/** A socket; one of the runtime's keeps the process alive until it is told not to. */
+export type ClientSocket = Duplex & { ref?(): unknown; unref?(): unknown };
 
 export type WireClientOptions = {
   readonly clock: AlarmClock;
@@ -14,53 +19,97 @@ export type WireClientOptions = {
   /** Header fields that the client sends again and again. */
   readonly repeated: Repeated;
   /** Makes a socket to the server, connected or about to be. */
-  readonly connect: () => Duplex;
+  readonly connect: () => ClientSocket;
+  /** Not given: it connects as often as it is asked to, for a server that is known to be there. */
+  readonly reconnect?: (ReconnectLimits & { readonly random: () => number }) | undefined;
 };
 
-/** A client of one server: one connection, made when it is needed first, and more when those that there are take no more streams. */
+/**
+ * A client of one server: one connection, made when it is needed first, and more when those that there are take no more
+ * streams. A connection without streams keeps no process alive.
+ */
 export class WireClient implements Disposable {
   readonly #options: WireClientOptions;
-  readonly #pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
-  readonly #turn: Turn;
-  readonly #budget: ByteBudget;
+  readonly #surroundings: Surroundings;
+  readonly #reconnecting: Reconnecting | undefined;
   readonly #open = new Set<Connection>();
   #current: Connection | undefined;
+  #isClosed = false;
+  #lastError: Error | undefined;
 
   constructor(options: WireClientOptions) {
     this.#options = options;
-    this.#turn = new Turn(options.schedule);
-    this.#budget = new ByteBudget(options.limits.heldBytesMaxOfAll);
+    const { limits, clock, schedule, repeated, reconnect } = options;
+    const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
+    const budget = new ByteBudget(limits.heldBytesMaxOfAll);
+    this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
+    if (reconnect !== undefined)
+      this.#reconnecting = new Reconnecting({
+        limits: reconnect,
+        random: reconnect.random,
+        monotonicMs: () => clock.monotonicMs(),
+      });
   }
 
-  /** A connection that takes a stream; undefined: all are full. */
+  /** Why connections were lost, the last time that one was. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** A connection that takes a stream; undefined: there is none, see `whyNone`. */
   connection(): Connection | undefined {
     if (this.#current !== undefined && this.#current.streamsLeft > 0) return this.#current;
+    if (this.#isClosed) return undefined;
     for (const connection of this.#open) if (connection.streamsLeft > 0) return (this.#current = connection);
-    if (this.#open.size >= this.#options.limits.connectionsMax) return undefined;
+    if (this.#open.size >= this.#options.limits.connectionsMax || this.#reconnecting?.mayTry === false)
+      return undefined;
     return (this.#current = this.#connect());
   }
 
+  /** Why `connection` has just answered that there is none. */
+  get whyNone(): string {
+    if (this.#isClosed) return 'the client is closed';
+    if (this.#open.size >= this.#options.limits.connectionsMax)
+      return 'there are as many calls under way as there may be';
+    return `no connection: ${this.#lastError?.message ?? 'the server closed the last one'}`;
+  }
+
   #connect(): Connection {
-    const { limits, clock, repeated, connect } = this.#options;
+    const socket = this.#options.connect();
+    // Before the connection hears of it: then calls can be told why they are lost.
+    socket.on('error', (error: Error) => (this.#lastError = error));
     const connection: Connection = new Connection({
-      limits,
-      clock,
-      repeated,
-      turn: this.#turn,
-      pool: this.#pool,
-      budget: this.#budget,
-      socket: connect(),
+      ...this.#surroundings,
+      socket,
       acceptor: undefined,
+      onBusy: (isBusy) => {
+        if (isBusy) socket.ref?.();
+        else socket.unref?.();
+        if (!isBusy && this.#isClosed) connection.end();
+      },
       onClosed: () => {
         this.#open.delete(connection);
         if (this.#current === connection) this.#current = undefined;
+        if (connection.hasHeard) this.#reconnecting?.succeeded();
+        else this.#reconnecting?.failed();
       },
     });
     this.#open.add(connection);
     return connection;
   }
 
+  /** Takes no more streams; those under way go on to their end. */
+  close(): void {
+    this.#isClosed = true;
+    this.#current = undefined;
+    // Without a GOAWAY before the last has ended: it would tell of streams of the server's, and Node's http2 ends ours for it.
+    for (const connection of this.#open) if (!connection.hasStreams) connection.end();
+  }
+
+  /** Ends everything now. */
   [Symbol.dispose](): void {
+    this.#isClosed = true;
+    this.#current = undefined;
     for (const connection of this.#open) connection.end();
   }
 }

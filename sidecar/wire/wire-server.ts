@@ -4,9 +4,11 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { AlarmClock } from './alarm.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { Connection, type ConnectionSurroundings, type StreamAcceptor } from './connection.ts';
+import { Connection, type StreamAcceptor } from './connection.ts';
 import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
 import type { Repeated } from './hpack/header-encoder.ts';
+import type { Surroundings } from './surroundings.ts';
+import { Refusals } from './refusals.ts';
 import { Turn, type Schedule } from './turn.ts';
 
 export type WireServerOptions = {
@@ -18,6 +20,8 @@ export type WireServerOptions = {
   readonly repeated: Repeated;
   /** Told of each connection that ends, and why, if it was not in order. */
   readonly onClosed?: (error: Error | undefined) => void;
+  /** Told that there were so many connections for which there was no place; not of each. */
+  readonly onRefused?: ((count: number) => void) | undefined;
 };
 
 export type WireAddress = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -25,15 +29,17 @@ export type WireAddress = { readonly host: string; readonly port: number } | { r
 /** An HTTP/2 server with prior knowledge (RFC 9113 §3.3), or with TLS: whoever connects must speak HTTP/2 at once. */
 export class WireServer {
   readonly #options: WireServerOptions;
-  readonly #surroundings: ConnectionSurroundings;
+  readonly #surroundings: Surroundings;
   readonly #connections = new Set<Connection>();
   readonly #servers: Server[] = [];
+  readonly #refusals: Refusals;
 
   constructor(options: WireServerOptions) {
     this.#options = options;
     const { limits, clock, schedule, repeated } = options;
     const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
     const budget = new ByteBudget(limits.heldBytesMaxOfAll);
+    this.#refusals = new Refusals(options);
     this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
   }
 
@@ -41,16 +47,23 @@ export class WireServer {
     return this.#connections.size;
   }
 
+  /** How many connections there was no place for. */
+  get refusedCount(): number {
+    return this.#refusals.count;
+  }
+
   /** Listens on a host and port, or on the path of a unix socket; with TLS where it is given. Resolves to the port. */
   listen(address: WireAddress, tls?: TlsOptions): Promise<number> {
     const server =
       tls === undefined
-        ? createServer({ noDelay: true }, (socket) => this.serve(socket))
-        : createTlsServer({ minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], noDelay: true }, (socket) => {
+        ? createServer({ noDelay: true }, (socket) => this.#take(socket))
+        : createTlsServer(this.#securely(tls), (socket) => {
             // RFC 9113 §3.2: over TLS both sides choose HTTP/2 by ALPN, or speak something else.
-            if (socket.alpnProtocol === 'h2') this.serve(socket);
+            if (socket.alpnProtocol === 'h2') this.#take(socket);
             else socket.destroy();
           });
+    // Also those that shake hands, or are being told to go away.
+    server.maxConnections = this.#options.limits.connectionsTakenMax + this.#options.limits.connectionsRefusedMax;
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -60,6 +73,17 @@ export class WireServer {
         resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
       });
     });
+  }
+
+  #securely(tls: TlsOptions): TlsOptions {
+    const { unfinishedMsMax: handshakeTimeout } = this.#options.limits;
+    return { minVersion: 'TLSv1.2', handshakeTimeout, ...tls, ALPNProtocols: ['h2'], noDelay: true };
+  }
+
+  /** The newest goes: those that are there have calls under way. */
+  #take(socket: Duplex): void {
+    if (this.#connections.size < this.#options.limits.connectionsTakenMax) this.serve(socket);
+    else this.#refusals.refuse(socket);
   }
 
   /** Serves a socket that is connected. */

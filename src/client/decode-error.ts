@@ -1,4 +1,4 @@
-import { status, type ServiceError } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import type { Any } from '../gen/google/protobuf/any.ts';
 import { BadRequest, ErrorInfo, RetryInfo, Status } from '../gen/google/rpc/status.ts';
 import { clientLimits } from './limits.ts';
@@ -27,21 +27,27 @@ export function errorFromStatus(failed: Status): TrafficManagerError {
   });
 }
 
-/** What a call that failed throws; `sentCorrelationId` serves when the failure never reached a server. */
-export function errorFromCall(error: ServiceError, sentCorrelationId: string | undefined): TrafficManagerError {
-  const correlationId = error.metadata.get(correlationTrailer)[0]?.toString() ?? sentCorrelationId;
-  return new TrafficManagerError({
-    code: codeName(error.code),
-    message: error.details,
-    ...decodeDetails(statusOf(error)?.details ?? []),
-    correlationId,
-    cause: error,
-  });
+/** How a call failed, whatever carried it. */
+export interface CallFailure {
+  readonly code: number;
+  readonly message: string;
+  /** The first value of a trailer: bytes of a name that ends in `-bin`. */
+  readonly trailer: (name: string) => string | Uint8Array | undefined;
+  readonly cause: unknown;
 }
 
-function statusOf(error: ServiceError): Status | undefined {
-  const bytes = error.metadata.get(detailsTrailer)[0];
-  return bytes instanceof Uint8Array ? decodeOrNothing(Status, bytes) : undefined;
+/** What a call that failed throws; `sentCorrelationId` serves when the failure never reached a server. */
+export function errorFromCall(failed: CallFailure, sentCorrelationId: string | undefined): TrafficManagerError {
+  const { code, message, trailer, cause } = failed;
+  const bytes = trailer(detailsTrailer);
+  const detailed = bytes instanceof Uint8Array ? decodeOrNothing(Status, bytes) : undefined;
+  return new TrafficManagerError({
+    code: codeName(code),
+    message,
+    ...decodeDetails(detailed?.details ?? []),
+    correlationId: trailer(correlationTrailer)?.toString() ?? sentCorrelationId,
+    cause,
+  });
 }
 
 function decodeDetails(details: readonly Any[]): Details {

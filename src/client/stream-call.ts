@@ -1,19 +1,16 @@
 import { once } from 'node:events';
-import type { ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import type { Client, ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { cancelOnAbort, cancelledBySignal } from './cancellation.ts';
-import { errorFromCall } from './decode-error.ts';
-import type { PreparedCall } from './unary-call.ts';
+import type { PreparedCall } from './channel.ts';
+import { errorFromServiceError } from './service-error.ts';
 
-/**
- * One request, many answers. The call begins with the first `next()`, and ends when the loop over it is left. A loop that is
- * slow holds back the server: at most 16 messages are read ahead (the object mode mark of a Node stream), the rest waits in
- * HTTP/2 flow control.
- */
+/** One request, many answers; at most 16 messages are read ahead (the object mode mark of a Node stream). */
 export async function* serverStreamCall<Request, Response>(
+  client: Client,
   prepared: PreparedCall<Request, Response>,
   request: Request,
 ): AsyncGenerator<Response, void, void> {
-  const { client, method, metadata, deadline } = prepared;
+  const { method, metadata, deadline } = prepared;
   const options = deadline === undefined ? {} : { deadline };
   const { path, requestSerialize, responseDeserialize } = method;
   yield* answers(
@@ -22,15 +19,13 @@ export async function* serverStreamCall<Request, Response>(
   );
 }
 
-/**
- * Many requests, many answers, each side at its own pace. `requests` is read only as fast as the server takes them, and no
- * further once the call has ended. When it throws, the call is cancelled and the loop over the answers throws its error.
- */
+/** Many requests, many answers. */
 export async function* duplexCall<Request, Response>(
+  client: Client,
   prepared: PreparedCall<Request, Response>,
   requests: AsyncIterable<Request>,
 ): AsyncGenerator<Response, void, void> {
-  const { client, method, metadata, deadline } = prepared;
+  const { method, metadata, deadline } = prepared;
   const options = deadline === undefined ? {} : { deadline };
   const { path, requestSerialize, responseDeserialize } = method;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options);
@@ -62,7 +57,7 @@ async function* answers<Request, Response>(
     for await (const message of call as AsyncIterable<Response>) yield message;
   } catch (error) {
     if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
-    throw errorFromCall(error as ServiceError, correlationId);
+    throw errorFromServiceError(error as ServiceError, correlationId);
   } finally {
     stopListening();
     call.cancel();

@@ -283,6 +283,41 @@ export function describeFront(name: string, create: (options: { drainMs: number 
       await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
     });
 
+    test('makes a socket that is for its own user from the first moment, and leaves the mask as it was', async () => {
+      const before = process.umask(0o002);
+      owned.defer(() => void process.umask(before));
+      const path = join(owned.use(await makeSocketDirectory()).path, 'front.sock');
+      const listening = front.listen(`unix:${path}`);
+      const seen = new Set<number>();
+      let isListening = false;
+      void listening.then(() => (isListening = true));
+      while (!isListening) {
+        const found = await stat(path).catch(() => undefined);
+        if (found !== undefined) seen.add(found.mode & 0o777);
+      }
+      expect((await stat(path)).mode & 0o777).toBe(0o600);
+      expect([...seen].filter((mode) => mode !== 0o600)).toEqual([]);
+      // Reading the mask means setting it.
+      expect(process.umask(0o002)).toBe(0o002);
+    });
+
+    test('opens a socket to a group when it is told which', async () => {
+      const path = join(owned.use(await makeSocketDirectory()).path, 'front.sock');
+      // Root may give it to any; others to their own.
+      const groupId = process.getuid?.() === 0 ? 12_345 : (process.getgid?.() ?? 0);
+      await front.listen(`unix:${path}`, { groupId });
+      const found = await stat(path);
+      expect([found.mode & 0o777, found.gid]).toEqual([0o660, groupId]);
+      const inSocket = new Client(`unix:${path}`, credentials.createInsecure());
+      owned.defer(() => inSocket.close());
+      const answer = await new Promise((resolve, reject) => {
+        const ended = (error: ServiceError | null, value?: Buffer): void =>
+          error === null ? resolve(value?.toString()) : reject(error);
+        inSocket.makeUnaryRequest(resolvePath, same, same, asking('me'), ended);
+      });
+      expect(answer).toBe('answer to me');
+    });
+
     test('says of an address in use that it is', async () => {
       const other = create({ drainMs: 0 });
       owned.defer(async () => await other[Symbol.asyncDispose]());

@@ -9,7 +9,12 @@ import { type CallStatus, okStatus, statusCodes } from './status-code.ts';
 import { statusOfHttp, statusOfReset } from './status-mapping.ts';
 
 /** How a call ended, and what came with it. */
-export type CallResult = { readonly status: CallStatus; readonly trailers: HeaderList | undefined };
+export type CallResult = {
+  readonly status: CallStatus;
+  readonly trailers: HeaderList | undefined;
+  /** The server has not looked at it: it may be made again, whatever it does. */
+  readonly isUnprocessed: boolean;
+};
 
 /** Hears of what comes back on a call. After `ended` nothing does. */
 export interface ResponseListener {
@@ -24,7 +29,8 @@ export type ClientCallOptions = {
   readonly clock: AlarmClock;
   readonly messageBytesMax: number;
   readonly backlogBytes: number;
-  readonly timeoutMs: number | undefined;
+  /** Why connections were lost, for the calls that went with them. */
+  readonly whyLost: () => string | undefined;
 };
 
 const prefix = Buffer.alloc(prefixBytes);
@@ -38,6 +44,8 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   #reader: MessageReader | undefined;
   #hasHeaders = false;
   #isOver = false;
+  #isArmed = false;
+  #isPaused = false;
 
   constructor(listener: ResponseListener, options: ClientCallOptions) {
     this.#listener = listener;
@@ -45,11 +53,13 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   }
 
   /** Begins, on a stream whose headers have been sent. */
-  begin(stream: Stream): void {
+  begin(stream: Stream, timeoutMs: number | undefined): void {
     if (this.#isOver) return;
     this.#stream = stream;
-    const { clock, timeoutMs } = this.#options;
-    if (timeoutMs !== undefined) clock.arm(this, clock.monotonicMs() + timeoutMs);
+    if (timeoutMs === undefined) return;
+    const { clock } = this.#options;
+    this.#isArmed = true;
+    clock.arm(this, clock.monotonicMs() + timeoutMs);
   }
 
   /** Sends a message, which must not be changed afterwards; false: wait for `drained` before the next. */
@@ -72,7 +82,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
 
   /** Never came to a stream. */
   refuse(message: string): void {
-    this.#end({ status: { code: statusCodes.UNAVAILABLE, message }, trailers: undefined });
+    this.#end({ status: { code: statusCodes.UNAVAILABLE, message }, trailers: undefined, isUnprocessed: false });
   }
 
   headers(list: HeaderList, isLast: boolean): void {
@@ -93,7 +103,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     if (this.#isOver || stream === undefined) return;
     this.#reader ??= new MessageReader(this);
     this.#reader.read(buffer, start, end);
-    stream.used(end - start);
+    if (!this.#isPaused) stream.used(end - start);
     if (isLast) this.#fail({ code: statusCodes.INTERNAL, message: 'the answer ends without a status' });
   }
 
@@ -105,7 +115,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     if (code === statusCodes.OK && this.#reader?.isInside === true)
       return this.#fail({ code: statusCodes.INTERNAL, message: 'the answer ends inside of a message' });
     const message = percentDecode(list.get('grpc-message') ?? '');
-    this.#end({ status: code === statusCodes.OK ? okStatus : { code, message }, trailers: list });
+    this.#end({ status: code === statusCodes.OK ? okStatus : { code, message }, trailers: list, isUnprocessed: false });
   }
 
   announce(bytes: number, isCompressed: boolean): boolean {
@@ -132,7 +142,21 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   }
 
   reset(error: ErrorName): void {
-    this.#end({ status: statusOfReset(error), trailers: undefined });
+    const { code, message } = statusOfReset(error);
+    const why = error === 'CONNECT_ERROR' ? this.#options.whyLost() : undefined;
+    const status = { code, message: why === undefined ? message : `${message}: ${why}` };
+    this.#end({ status, trailers: undefined, isUnprocessed: error === 'REFUSED_STREAM' && !this.#hasHeaders });
+  }
+
+  /** Takes no more messages until `resume` but those that came with the last: the server fills its window, and waits. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    const stream = this.#stream;
+    if (stream !== undefined && stream.heldBytes > 0) stream.used(stream.heldBytes);
   }
 
   drained(): void {
@@ -147,14 +171,14 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   /** Ends it from this side: the server is told to stop. */
   #fail(status: CallStatus): void {
     const stream = this.#stream;
-    this.#end({ status, trailers: undefined });
+    this.#end({ status, trailers: undefined, isUnprocessed: false });
     stream?.reset('CANCEL');
   }
 
   #end(result: CallResult): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#options.timeoutMs !== undefined) this.#options.clock.disarm(this);
+    if (this.#isArmed) this.#options.clock.disarm(this);
     this.#listener.ended(result);
   }
 }

@@ -1,11 +1,11 @@
-import type { Duplex } from 'node:stream';
 import type { AlarmClock } from '../alarm.ts';
 import { HeaderField } from '../hpack/header-field.ts';
 import type { WireLimits } from '../limits.ts';
 import type { Schedule } from '../turn.ts';
-import { WireClient } from '../wire-client.ts';
-import { ClientCall, type CallResult, type ResponseListener } from './client-call.ts';
+import { type ClientSocket, WireClient, type WireClientOptions } from '../wire-client.ts';
+import { ClientCall, type CallResult, type ClientCallOptions, type ResponseListener } from './client-call.ts';
 import { grpcRequestFields, repeatedByClient, requestFields } from './fields.ts';
+import { RetriedCall } from './retried-call.ts';
 import { type CallStatus, statusCodes } from './status-code.ts';
 import { timeoutFrom } from './timeout.ts';
 
@@ -18,94 +18,95 @@ export type GrpcClientOptions = {
   readonly limits: WireLimits;
   readonly messageBytesMax: number;
   /** Makes a socket to the server, connected or about to be. */
-  readonly connect: () => Duplex;
+  readonly connect: () => ClientSocket;
+  readonly reconnect?: WireClientOptions['reconnect'];
 };
 
 export type CallSettings = {
   /** For ever, if it is not given. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Metadata, in small letters; values of names that end in `-bin` are base64. */
   readonly fields?: readonly HeaderField[];
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 };
 
 /** A call that did not end well. */
 export class CallError extends Error {
+  readonly code: number;
   readonly status: CallStatus;
   readonly result: CallResult;
 
   constructor(result: CallResult) {
     super(`${result.status.code}: ${result.status.message}`);
+    this.code = result.status.code;
     this.status = result.status;
     this.result = result;
   }
 }
 
+/** Time-outs that are kept, and are an index of the table: callers have a few. Each is 46 B of the table. */
+const timeoutsMax = 16;
 /** Methods whose paths are kept, and are an index of the table: 1,000 take 100 KB. */
 const pathsMax = 1_000;
 
 /** A light client of one server: calls of any method, as bytes. */
 export class GrpcClient implements Disposable {
-  readonly #options: GrpcClientOptions;
   readonly #client: WireClient;
+  readonly #callOptions: ClientCallOptions;
   readonly #first: readonly HeaderField[];
   readonly #paths = new Map<string, HeaderField>();
+  readonly #timeouts = new Map<number, HeaderField>();
   readonly #repeated: Set<HeaderField>;
 
   constructor(options: GrpcClientOptions) {
-    this.#options = options;
     const authority = new HeaderField(':authority', options.authority);
     this.#first = [...requestFields(options.isSecure), authority];
     this.#repeated = new Set([...repeatedByClient, authority]);
-    const { clock, schedule, limits, connect } = options;
-    this.#client = new WireClient({ clock, schedule, limits, connect, repeated: this.#repeated });
+    const { clock, limits, messageBytesMax } = options;
+    this.#callOptions = {
+      clock,
+      messageBytesMax,
+      backlogBytes: limits.streamBacklogBytes,
+      whyLost: () => this.#client.lastError?.message,
+    };
+    this.#client = new WireClient({ ...options, repeated: this.#repeated });
   }
 
   /** Begins a call; its listener hears of everything, also when it cannot begin. */
-  start(path: string, listener: ResponseListener, { timeoutMs, fields = [] }: CallSettings = {}): ClientCall {
-    const { clock, messageBytesMax, limits } = this.#options;
-    const call = new ClientCall(listener, {
-      clock,
-      messageBytesMax,
-      timeoutMs,
-      backlogBytes: limits.streamBacklogBytes,
-    });
+  start(path: string, listener: ResponseListener, { timeoutMs, fields = noFields }: CallSettings = {}): ClientCall {
+    const call = new ClientCall(listener, this.#callOptions);
     const connection = this.#client.connection();
     if (connection === undefined) {
-      call.refuse('there are as many calls under way as there may be');
+      call.refuse(this.#client.whyNone);
       return call;
     }
-    const timeout = timeoutMs === undefined ? [] : [new HeaderField('grpc-timeout', timeoutFrom(timeoutMs))];
-    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields, ...timeout, ...fields];
-    call.begin(connection.open(all, false, call));
+    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields];
+    if (timeoutMs !== undefined) all.push(this.#timeoutField(timeoutMs));
+    for (const field of fields) all.push(field);
+    call.begin(connection.open(all, false, call), timeoutMs);
     return call;
   }
 
   /** One message there, one back; rejects with a {@link CallError}. */
   unary(path: string, message: Uint8Array, settings: CallSettings = {}): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      let answer: Buffer | undefined;
       const { signal } = settings;
       const cancel = (): void => call.cancel();
-      const call = this.start(
-        path,
-        {
-          message: (bytes, isShared) => {
-            answer = isShared ? Buffer.from(bytes) : bytes;
-          },
-          ended: (result) => {
-            signal?.removeEventListener('abort', cancel);
-            if (result.status.code !== statusCodes.OK) reject(new CallError(result));
-            else if (answer === undefined) reject(new CallError({ ...result, status: noAnswer }));
-            else resolve(answer);
-          },
-          drained: () => {},
+      const call = new RetriedCall({
+        start: (listener, timeoutMs) => this.start(path, listener, { ...settings, timeoutMs }),
+        monotonicMs: () => this.#callOptions.clock.monotonicMs(),
+        timeoutMs: settings.timeoutMs,
+        message,
+        ended: (result, answer) => {
+          signal?.removeEventListener('abort', cancel);
+          if (result.status.code !== statusCodes.OK) reject(new CallError(result));
+          else if (answer === undefined) reject(new CallError({ ...result, status: noAnswer }));
+          else resolve(answer);
         },
-        settings,
-      );
-      if (signal?.aborted === true) return cancel();
+      });
       signal?.addEventListener('abort', cancel, { once: true });
-      call.send(message, true);
+      call.begin();
+      if (signal?.aborted === true) cancel();
     });
   }
 
@@ -121,9 +122,28 @@ export class GrpcClient implements Disposable {
     return field;
   }
 
+  #timeoutField(timeoutMs: number): HeaderField {
+    let field = this.#timeouts.get(timeoutMs);
+    if (field === undefined) {
+      field = new HeaderField('grpc-timeout', timeoutFrom(timeoutMs));
+      if (this.#timeouts.size < timeoutsMax) {
+        this.#timeouts.set(timeoutMs, field);
+        this.#repeated.add(field);
+      }
+    }
+    return field;
+  }
+
+  /** Takes no more calls; those under way go on to their end. */
+  close(): void {
+    this.#client.close();
+  }
+
+  /** Ends everything now. */
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
   }
 }
 
+const noFields: readonly HeaderField[] = [];
 const noAnswer: CallStatus = { code: statusCodes.UNIMPLEMENTED, message: 'the server answered without a message' };

@@ -44,6 +44,7 @@ export type ServerCallOptions = {
 /** `none`: the response has not begun. */
 type ResponseState = 'none' | 'begun' | 'ended';
 
+const memoryIsSpent = 'the messages of this connection take too much memory';
 const noFields: readonly HeaderField[] = [];
 /** Written anew for each message: it is copied, or joined with its message, before it is needed again. */
 const prefix = Buffer.alloc(prefixBytes);
@@ -142,16 +143,18 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     if (this.#method.requests === 'one' && this.#request !== undefined)
       return { code: statusCodes.UNIMPLEMENTED, message: 'this method takes one message' };
     this.#stream.letGo();
-    if (!this.#stream.hold(bytes))
-      return { code: statusCodes.RESOURCE_EXHAUSTED, message: 'the messages of this connection take too much memory' };
+    if (!this.#stream.hold(bytes)) return { code: statusCodes.RESOURCE_EXHAUSTED, message: memoryIsSpent };
     return undefined;
   }
 
   message(bytes: Buffer, isShared: boolean): void {
+    if (this.#method.requests === 'one') {
+      this.#request = isShared ? Buffer.from(bytes) : bytes;
+      return;
+    }
     // From here on it is the handler's.
     this.#stream.letGo();
-    if (this.#method.requests === 'one') this.#request = isShared ? Buffer.from(bytes) : bytes;
-    else this.#requests?.message(bytes, isShared);
+    this.#requests?.message(bytes, isShared);
   }
 
   #requestsEnded(): void {
@@ -166,9 +169,27 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     if (request === undefined)
       return this.#endWith({ code: statusCodes.UNIMPLEMENTED, message: 'this method takes one message' }, 'cancelled');
     this.#request = undefined;
+    if (this.#reader !== undefined) this.#stream.letGo();
     this.#method.handle(request, this);
     // Armed only for what was not answered at once.
     if (!this.isOver) this.#arm();
+  }
+
+  /**
+   * A handler begins to work, with a request of so many bytes: the call counts as under way until `vacate`, also when it is over
+   * before. False: there is no room, and the call has been refused.
+   */
+  occupy(bytes: number): boolean {
+    if (!this.#stream.hold(bytes)) {
+      this.#endWith({ code: statusCodes.RESOURCE_EXHAUSTED, message: memoryIsSpent }, 'cancelled');
+      return false;
+    }
+    this.#stream.occupy();
+    return true;
+  }
+
+  vacate(): void {
+    this.#stream.vacate();
   }
 
   /** Stops taking messages until `resume`: what the caller sends meanwhile fills its window, and no more than that. */

@@ -13,6 +13,8 @@ export type HeaderDecoderOptions = {
   readonly listBytesMax: number;
 };
 
+const neverIndexed = { isNeverIndexed: true } as const;
+
 /** Huffman's shortest code is 5 bits for 8. */
 const growthMax = 8 / 5;
 /** All decoders decode into it: nothing of it outlives a call. */
@@ -85,12 +87,12 @@ export class HeaderDecoder {
     }
     if ((byte & 0x20) !== 0) throw new ConnectionError('COMPRESSION_ERROR', 'a table size update after a field');
     // §6.2.2 and §6.2.3: a literal that is not added; whether it never may be matters to those who pass it on.
-    return this.#readLiteral(this.#integer(byte, 0x0f));
+    return this.#readLiteral(this.#integer(byte, 0x0f), (byte & 0x10) !== 0 ? neverIndexed : undefined);
   }
 
-  #readLiteral(nameIndex: number): HeaderField {
+  #readLiteral(nameIndex: number, options?: typeof neverIndexed): HeaderField {
     const name = nameIndex === 0 ? this.#readString() : this.#fieldAt(nameIndex).name;
-    return new HeaderField(name, this.#readString());
+    return new HeaderField(name, this.#readString(), options);
   }
 
   #fieldAt(index: number): HeaderField {

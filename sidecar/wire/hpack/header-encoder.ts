@@ -10,6 +10,8 @@ export type Repeated = ReadonlySet<HeaderField>;
 const indexed = { flags: 0x80, mask: 0x7f } as const;
 const added = { flags: 0x40, mask: 0x3f } as const;
 const notAdded = { flags: 0x00, mask: 0x0f } as const;
+/** §6.2.3: not added here, nor by anyone who passes it on. */
+const neverAdded = { flags: 0x10, mask: 0x0f } as const;
 const sizeUpdate = { flags: 0x20, mask: 0x1f } as const;
 const plainString = { flags: 0x00, mask: 0x7f } as const;
 const huffmanString = { flags: 0x80, mask: 0x7f } as const;
@@ -65,6 +67,7 @@ export class HeaderEncoder {
   }
 
   #encodeField(field: HeaderField, at: number): number {
+    if (field.isNeverIndexed) return literal(field, at, neverAdded);
     const place = this.#places.get(field);
     if (place !== undefined && place < 0) return writeInteger(scratch, at, -place, indexed);
     if (place !== undefined && this.#table.holds(place))
@@ -72,15 +75,20 @@ export class HeaderEncoder {
     if (this.#repeated.has(field) && field.bytes <= this.#table.bytesMax) {
       this.#table.add(field);
       this.#places.set(field, this.#table.added);
-      return literal(field, at, true);
+      return literal(field, at, added);
     }
-    return literal(field, at, false);
+    return literal(field, at, notAdded);
   }
 }
 
-function literal({ name, value }: HeaderField, at: number, isAdded: boolean): number {
+function literal(
+  { name, value }: HeaderField,
+  at: number,
+  kind: typeof added | typeof notAdded | typeof neverAdded,
+): number {
   const nameIndex = staticNames.get(name) ?? 0;
-  let end = writeInteger(scratch, at, nameIndex, isAdded ? added : notAdded);
+  const isAdded = kind === added;
+  let end = writeInteger(scratch, at, nameIndex, kind);
   if (nameIndex === 0) end = writeString(name, end, isAdded);
   return writeString(value, end, isAdded);
 }

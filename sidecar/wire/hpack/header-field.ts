@@ -47,13 +47,16 @@ export class HeaderField {
   readonly role: FieldRole;
   /** Its size in a table or list: RFC 7541 §4.1, RFC 9113 §6.5.2. */
   readonly bytes: number;
+  /** Whether no table on its whole way may hold it: RFC 7541 §7.1.3. For secrets that are short, or guessed easily. */
+  readonly isNeverIndexed: boolean;
   /** Found out when it is asked for first: our own fields never are. */
   #isWellFormed: boolean | undefined;
 
-  constructor(name: string, value: string) {
+  constructor(name: string, value: string, { isNeverIndexed = false }: { readonly isNeverIndexed?: boolean } = {}) {
     this.name = name;
     this.value = value;
     this.role = roles.get(name) ?? (name.charCodeAt(0) === 0x3a ? 'unknown_pseudo' : 'regular');
+    this.isNeverIndexed = isNeverIndexed;
     this.bytes = name.length + value.length + fieldOverheadBytes;
   }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { ByteBudget } from '../../../sidecar/wire/byte-budget.ts';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
-import { wireLimits } from '../../../sidecar/wire/limits.ts';
+import { streamBytes, wireLimits } from '../../../sidecar/wire/limits.ts';
 import { open, whole } from '../../support/sidecar-wire/conformance.ts';
 import { EchoAcceptor } from '../../support/sidecar-wire/echo-acceptor.ts';
 import { frame, plainBlock, settingsPayload, uint32 } from '../../support/sidecar-wire/frames.ts';
@@ -130,7 +130,7 @@ it('holds no more than it may for windows that are not opened', async () => {
 });
 
 it('holds no more for all connections together than it may', async () => {
-  const budget = new ByteBudget(4_500);
+  const budget = new ByteBudget(4_500 + 5 * streamBytes);
   const peers = Array.from(
     { length: 3 },
     () => new RawPeer({ acceptor: new EchoAcceptor('x'.repeat(1_000)), settings: [[initialWindow, 0]], budget }),
@@ -198,4 +198,49 @@ it('sends nothing but its own limit to a peer that gives it a huge window', asyn
   // The rest waits in the stream, not in the socket.
   expect(peer.connection.backlogBytes).toBeLessThanOrEqual(wireLimits.backlogBytesMax + 16 * 1_024);
   expect(peer.connection.queuedBytes).toBeGreaterThan(1_000_000);
+});
+
+it('refuses streams while all connections together have as many as memory allows', async () => {
+  const budget = new ByteBudget(4 * streamBytes);
+  const peers = [0, 1].map(() => new RawPeer({ acceptor: new EchoAcceptor(), budget }));
+  peers[0]!.send(open(1), open(3), open(5), open(7));
+  await peers[0]!.ping();
+  peers[1]!.send(whole(1));
+  await peers[1]!.ping();
+  expect(peers[1]!.resetOf(1)).toBe('REFUSED_STREAM');
+  peers[0]!.destroy();
+  await peers[0]!.untilClosed();
+  peers[1]!.send(whole(3));
+  await peers[1]!.until(() => peers[1]!.bodyOf(3) === 'answer');
+});
+
+it('takes the memory of header blocks in many frames from what all connections share, and gives it back', async () => {
+  const budget = new ByteBudget(10_000);
+  const peers = [0, 1].map(() => new RawPeer({ acceptor: new EchoAcceptor(), budget }));
+  const begin = frame(HEADERS, END_STREAM, 1, plainBlock([...requestFields(), ['x-long', 'x'.repeat(3_000)]]));
+  peers[0]!.send(begin);
+  await new Promise(setImmediate);
+  peers[1]!.send(begin);
+  await expectCalm(peers[1]!);
+  peers[0]!.send(frame(CONTINUATION, END_HEADERS, 1));
+  await peers[0]!.until(() => peers[0]!.bodyOf(1) === 'answer');
+  expect(budget.take(10_000)).toBe(true);
+});
+
+it('gives each of many connections a smaller part of what their sockets may hold', async () => {
+  const budget = new ByteBudget(64 * 1_024 + 1_000_000);
+  const peers = Array.from({ length: 8 }, () => {
+    const settings = [[initialWindow, 0x7fffffff]] as const;
+    const peer = new RawPeer({ acceptor: new EchoAcceptor('x'.repeat(120_000)), settings, budget });
+    peer.send(frame(frameTypes.WINDOW_UPDATE, 0, 0, uint32(0x7fff0000 - 65_535)));
+    peer.stopReading();
+    return peer;
+  });
+  await new Promise(setImmediate);
+  for (const peer of peers) peer.send(whole(1), whole(3), whole(5));
+  await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  const backlogBytes = peers.reduce((total, peer) => total + peer.connection.backlogBytes, 0);
+  expect(backlogBytes).toBeGreaterThan(0);
+  expect(backlogBytes).toBeLessThan(64 * 1_024 + 1_000_000 + peers.length * 16 * 1_024);
 });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
-import type { Method, RequestListener, ServerCall } from '../../../sidecar/wire/grpc/server-call.ts';
+import type { CallListener, Method, RequestListener, ServerCall } from '../../../sidecar/wire/grpc/server-call.ts';
 import { okStatus } from '../../../sidecar/wire/grpc/status-code.ts';
 import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
 import { frame, plainBlock, uint32 } from '../../support/sidecar-wire/frames.ts';
@@ -213,4 +213,90 @@ it('refuses what is not gRPC with a status of HTTP', async () => {
   await peer.frame(HEADERS, 3);
   expect([peer.headersOf(1)[0]?.[':status'], peer.headersOf(3)[0]?.[':status']]).toEqual(['415', '405']);
   expect(peer.frames.some(({ type }) => type === DATA)).toBe(false);
+});
+
+/** Methods that work until they are told not to, whatever becomes of their calls. */
+function workers() {
+  const working: ServerCall[] = [];
+  const refused: CallListener[] = [];
+  const work: Method = {
+    requests: 'one',
+    handle: (request, call) => {
+      call.listener = { over: () => {}, drained: () => {} };
+      if (call.occupy(request.length)) working.push(call);
+      else refused.push(call.listener);
+    },
+  };
+  return { working, refused, work };
+}
+
+it('counts a call that was reset as under way until its handler has ended', async () => {
+  const { working, work } = workers();
+  const { peer } = start({ '/test.Work/Long': work }, { limits: { streamsMax: 4 } });
+  const ask = (id: number): void => {
+    peer.headers(id, requestFields('/test.Work/Long', ...grpc));
+    peer.data(id, messageOf('work'));
+  };
+  for (const id of [1, 3, 5, 7]) {
+    ask(id);
+    peer.send(frame(RST_STREAM, 0, id, uint32(8)));
+  }
+  await peer.ping();
+  expect(working).toHaveLength(4);
+  ask(9);
+  await peer.ping();
+  expect(peer.resetOf(9)).toBe('REFUSED_STREAM');
+  expect(working).toHaveLength(4);
+  working[0]?.vacate();
+  ask(11);
+  await peer.ping();
+  expect(peer.resetOf(11)).toBeUndefined();
+  expect(working).toHaveLength(5);
+});
+
+it('holds the requests of handlers that work, also of calls that were reset, within what a connection may hold', async () => {
+  const { working, refused, work } = workers();
+  const { peer, clock } = start({ '/test.Work/Long': work }, { limits: { heldBytesMax: 2_500 } });
+  const ask = (id: number): void => {
+    peer.headers(id, requestFields('/test.Work/Long', ...grpc));
+    peer.data(id, messageOf('x'.repeat(1_000)));
+  };
+  ask(1);
+  peer.send(frame(RST_STREAM, 0, 1, uint32(8)));
+  ask(3);
+  ask(5);
+  await peer.ping();
+  expect([working.length, refused.length]).toEqual([2, 1]);
+  expect(peer.headersOf(5).at(-1)).toMatchObject({ 'grpc-status': '8' });
+  for (const call of working) call.vacate();
+  ask(7);
+  await peer.ping();
+  expect([working.length, refused.length]).toEqual([3, 1]);
+  for (const call of working) call.vacate();
+  expect(peer.waitingBytes).toBe(0);
+  expect(clock.armedCount).toBe(0);
+});
+
+it('counts the messages that a handler does not take, and ends the stream of one too many', async () => {
+  const paused: Method = {
+    requests: 'many',
+    open: (call): RequestListener => {
+      call.pause();
+      return { message: () => {}, ended: () => {}, over: () => {}, drained: () => {} };
+    },
+  };
+  const { peer } = start({ '/test.Work/Slow': paused }, { limits: { heldBytesMax: 2_500 } });
+  for (const id of [1, 3]) peer.headers(id, requestFields('/test.Work/Slow', ...grpc));
+  peer.data(1, messageOf('x'.repeat(1_000)), 0);
+  peer.data(1, messageOf('x'.repeat(1_000)), 0);
+  await peer.ping();
+  expect(peer.waitingBytes).toBe(2_010);
+  // The message would fit, but not with its prefix.
+  peer.data(3, messageOf('x'.repeat(490)), 0);
+  await peer.ping();
+  expect(peer.resetOf(3)).toBe('ENHANCE_YOUR_CALM');
+  expect(peer.resetOf(1)).toBeUndefined();
+  peer.send(frame(RST_STREAM, 0, 1, uint32(8)));
+  await peer.ping();
+  expect(peer.waitingBytes).toBe(0);
 });

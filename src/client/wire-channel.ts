@@ -1,0 +1,71 @@
+import { createConnection, type Socket } from 'node:net';
+import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
+import { wireLimits } from '../../sidecar/wire/limits.ts';
+import { systemClock } from '../platform/clock.ts';
+import { systemRandom } from '../platform/random.ts';
+import { afterSockets } from '../platform/turns.ts';
+import { cancelledBySignal } from './cancellation.ts';
+import type { Channel, PreparedCall } from './channel.ts';
+import { clientLimits } from './limits.ts';
+import { TimerClock } from './timer-clock.ts';
+import { callSettings } from './wire-call-settings.ts';
+import { deserialize, errorFromWire, serialize } from './wire-messages.ts';
+import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
+
+/** A channel over our own engine: the same to its callers as that over grpc-js, for a tenth of the CPU. */
+export function createWireChannel(target: string): Channel {
+  const { authority, connect } = serverOf(target);
+  const { receivedMessageBytesMax, connectionWindowBytes, keepaliveMs, reconnectMsMin, reconnectMsMax } = clientLimits;
+  const client = new GrpcClient({
+    authority,
+    isSecure: false,
+    clock: new TimerClock(systemClock),
+    schedule: afterSockets,
+    limits: {
+      ...wireLimits,
+      connectionWindowBytes,
+      keepaliveMs,
+      // A message there, and one back.
+      heldBytesMax: 2 * receivedMessageBytesMax,
+      heldBytesMaxOfAll: 4 * receivedMessageBytesMax,
+    },
+    messageBytesMax: receivedMessageBytesMax,
+    connect,
+    reconnect: { msMin: reconnectMsMin, msMax: reconnectMsMax, random: systemRandom },
+  });
+  return {
+    unary: (prepared, request) => unaryCall(client, prepared, request),
+    serverStream: (prepared, request) => wireServerStreamCall(client, prepared, request),
+    duplex: (prepared, requests) => wireDuplexCall(client, prepared, requests),
+    close: () => client.close(),
+  };
+}
+
+async function unaryCall<Request, Response>(
+  client: GrpcClient,
+  prepared: PreparedCall<Request, Response>,
+  request: Request,
+): Promise<Response> {
+  const { method, signal, correlationId } = prepared;
+  const message = serialize(prepared, request);
+  let answer: Buffer;
+  try {
+    answer = await client.unary(method.path, message, { ...callSettings(prepared), signal });
+  } catch (error) {
+    if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
+    throw error instanceof CallError ? errorFromWire(error, correlationId) : error;
+  }
+  return deserialize(prepared, answer);
+}
+
+function serverOf(target: string): { readonly authority: string; readonly connect: () => Socket } {
+  if (target.startsWith('unix:')) {
+    const path = target.slice('unix:'.length);
+    return { authority: 'localhost', connect: () => createConnection({ path }) };
+  }
+  const authority = target.replace(/^dns:/, '');
+  const at = authority.lastIndexOf(':');
+  const host = authority.slice(0, at).replace(/^\[|\]$/g, '');
+  const port = Number(authority.slice(at + 1));
+  return { authority, connect: () => createConnection({ host, port, noDelay: true }) };
+}

@@ -1,0 +1,4 @@
+import { channelKinds } from '../../src/client/channel.ts';
+import { describeClient } from './client.contract.ts';
+
+for (const kind of channelKinds) describeClient(kind);
