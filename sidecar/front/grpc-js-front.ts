@@ -12,7 +12,7 @@ export function createGrpcJsFront({ drainMs }: FrontOptions): Front {
       const { definition, implementation } = bindService(service, handlers, { ...options, draining: grpc.draining });
       grpc.server.addService(definition, implementation);
     },
-    listen: (address, socket) => grpc.listen(address, socket),
+    listen: (address, how) => grpc.listen(address, how),
     [Symbol.asyncDispose]: () => grpc[Symbol.asyncDispose](),
   };
 }

@@ -1,7 +1,9 @@
 import { chmod, chown, lstat, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
+import { logVerbosity, Server, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
+import type { ListenOptions } from './listening.ts';
+import { serverCredentials } from './server-credentials.ts';
 
 /** A gRPC server that listens where it is told, and stops in order. */
 export type GrpcServer = AsyncDisposable & {
@@ -12,7 +14,7 @@ export type GrpcServer = AsyncDisposable & {
    * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
    * port.
    */
-  listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+  listen(address: string, how?: ListenOptions): Promise<string>;
 };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
@@ -39,16 +41,16 @@ export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
   return {
     server,
     draining: draining.signal,
-    listen: async (address, { groupId } = { groupId: undefined }) => {
+    listen: async (address, how = {}) => {
       if (!address.startsWith('unix:')) {
-        const port = await bind(server, address);
+        const port = await bind(server, address, how);
         return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
       }
       const path = address.slice('unix:'.length);
       await removeStaleSocket(path);
-      await bindPrivately(server, address);
+      await bindPrivately(server, address, how);
       sockets.push(path);
-      if (groupId !== undefined) await openToGroup(path, groupId);
+      if (how.groupId !== undefined) await openToGroup(path, how.groupId);
       return address;
     },
     [Symbol.asyncDispose]: async () => {
@@ -71,9 +73,9 @@ export function createGrpcServer({ drainMs }: { drainMs: number }): GrpcServer {
 /** An address that cannot be listened on: its message is one line that says what to do. */
 export class ListenError extends Error {}
 
-function bind(server: Server, address: string): Promise<number> {
+function bind(server: Server, address: string, how: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, serverCredentials(how), (error, port) => {
       if (error === null) resolve(port);
       else reject(new ListenError(`cannot listen on ${address}: ${listenProblem(error.message)}`, { cause: error }));
     });
@@ -81,10 +83,10 @@ function bind(server: Server, address: string): Promise<number> {
 }
 
 /** Nobody else gets in for a moment: the socket comes into being with mode 0600. (chmod after binding leaves one.) */
-async function bindPrivately(server: Server, address: string): Promise<void> {
+async function bindPrivately(server: Server, address: string, how: ListenOptions): Promise<void> {
   const before = process.umask(0o177);
   try {
-    await bind(server, address);
+    await bind(server, address, how);
   } finally {
     process.umask(before);
   }
