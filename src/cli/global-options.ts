@@ -52,6 +52,8 @@ export function connect(command: Command, role: ServerRole, { signal }: Terminal
   const { timeout: timeoutMs, actor, correlationId, token } = globalOptions(command);
   return createClient({
     address: addressFor(command, role),
+    // A few calls at most: the engine's files would take longer to read than they make up for.
+    channel: 'grpc-js',
     defaults: { timeoutMs, actor, correlationId, token, signal },
   });
 }

@@ -1,4 +1,5 @@
 import type { Metadata, MethodDefinition } from '@grpc/grpc-js';
+import type { TlsSettings } from './tls-settings.ts';
 
 /** How a call is made, whatever it carries. */
 export interface CallTerms {
@@ -13,6 +14,14 @@ export interface CallTerms {
 /** One call, ready to be made. */
 export interface PreparedCall<Request, Response> extends CallTerms {
   readonly method: MethodDefinition<Request, Response>;
+}
+
+/** Which server, and how it is reached. */
+export interface ChannelOptions {
+  /** A gRPC target, as `parseAddress` makes it. */
+  readonly target: string;
+  /** Undefined: plain text. */
+  readonly tls: TlsSettings | undefined;
 }
 
 /**

@@ -5,6 +5,8 @@
 export { createClient, type TrafficManagerClient } from './create-client.ts';
 export { createTransport, type Transport, type TransportOptions } from './transport.ts';
 export type { CallOptions } from './call-options.ts';
+export type { ChannelKind } from './channel.ts';
+export type { TlsSettings } from './tls-settings.ts';
 export type { ClientMethod, ServiceClient } from './service-client.ts';
 export { message, type Fields, type MessageType } from './message.ts';
 export { parseAddress } from './address.ts';

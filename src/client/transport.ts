@@ -6,17 +6,20 @@ import { throwIfAborted } from './cancellation.ts';
 import type { ChannelKind, PreparedCall } from './channel.ts';
 import { createChannel } from './create-channel.ts';
 import { clientLimits } from './limits.ts';
+import type { TlsSettings } from './tls-settings.ts';
 import { TrafficManagerError } from './traffic-manager-error.ts';
 
 /** Where to, and how calls are made that do not say so themselves. */
 export interface TransportOptions {
-  /** `host:port`, `grpc://host:port` or `unix:/path`; an IPv6 host stands in brackets. Plain text, without TLS. */
+  /** `host:port`, `grpc://host:port` or `unix:/path`; an IPv6 host stands in brackets. */
   readonly address: string;
+  /** Default: plain text, without TLS. */
+  readonly tls?: TlsSettings | undefined;
   /** For every call that says nothing else. Its `timeoutMs` is for calls with one answer only, never for streams. */
   readonly defaults?: CallOptions | undefined;
   /** What deadlines are counted from; gRPC wants them as wall time. Default: the machine's. */
   readonly clock?: Pick<Clock, 'wallMs'> | undefined;
-  /** What speaks gRPC: `grpc-js`, or `wire`, our own engine, which costs a tenth of it. Default: `grpc-js`. */
+  /** What speaks gRPC: `grpc-js`, or `wire`, our own engine, which costs a tenth of it. Default: `wire`. */
   readonly channel?: ChannelKind | undefined;
 }
 
@@ -49,8 +52,8 @@ export interface Transport extends Disposable {
 
 /** @throws TrafficManagerError INVALID_ARGUMENT when the address is none. Connects nowhere yet. */
 export function createTransport(given: TransportOptions): Transport {
-  const { address, defaults = {}, clock = systemClock, channel: kind = 'grpc-js' } = given;
-  const channel = createChannel(kind, parseAddress(address));
+  const { address, tls, defaults = {}, clock = systemClock, channel: kind = 'wire' } = given;
+  const channel = createChannel(kind, { target: parseAddress(address), tls });
   let isClosed = false;
   const close = (): void => {
     isClosed = true;

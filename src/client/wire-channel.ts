@@ -1,30 +1,32 @@
-import { createConnection, type Socket } from 'node:net';
 import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
 import { wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../platform/clock.ts';
+import { TimerClock } from '../platform/timer-clock.ts';
 import { systemRandom } from '../platform/random.ts';
 import { afterSockets } from '../platform/turns.ts';
 import { cancelledBySignal } from './cancellation.ts';
-import type { Channel, PreparedCall } from './channel.ts';
+import type { Channel, ChannelOptions, PreparedCall } from './channel.ts';
 import { clientLimits } from './limits.ts';
-import { TimerClock } from './timer-clock.ts';
 import { callSettings } from './wire-call-settings.ts';
 import { deserialize, errorFromWire, serialize } from './wire-messages.ts';
+import { wireServerOf } from './wire-server.ts';
 import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
 
 /** A channel over our own engine: the same to its callers as that over grpc-js, for a tenth of the CPU. */
-export function createWireChannel(target: string): Channel {
-  const { authority, connect } = serverOf(target);
-  const { receivedMessageBytesMax, connectionWindowBytes, keepaliveMs, reconnectMsMin, reconnectMsMax } = clientLimits;
+export function createWireChannel({ target, tls }: ChannelOptions): Channel {
+  const { authority, connect } = wireServerOf(target, tls);
+  const { receivedMessageBytesMax, connectionWindowBytes, keepaliveTimeoutMs, reconnectMsMin, reconnectMsMax } =
+    clientLimits;
   const client = new GrpcClient({
     authority,
-    isSecure: false,
+    isSecure: tls !== undefined,
     clock: new TimerClock(systemClock),
     schedule: afterSockets,
     limits: {
       ...wireLimits,
       connectionWindowBytes,
-      keepaliveMs,
+      // It asks after as long a silence as it then waits for: a dead server is found as soon as grpc-js finds it.
+      keepaliveMs: keepaliveTimeoutMs,
       // A message there, and one back.
       heldBytesMax: 2 * receivedMessageBytesMax,
       heldBytesMaxOfAll: 4 * receivedMessageBytesMax,
@@ -56,16 +58,4 @@ async function unaryCall<Request, Response>(
     throw error instanceof CallError ? errorFromWire(error, correlationId) : error;
   }
   return deserialize(prepared, answer);
-}
-
-function serverOf(target: string): { readonly authority: string; readonly connect: () => Socket } {
-  if (target.startsWith('unix:')) {
-    const path = target.slice('unix:'.length);
-    return { authority: 'localhost', connect: () => createConnection({ path }) };
-  }
-  const authority = target.replace(/^dns:/, '');
-  const at = authority.lastIndexOf(':');
-  const host = authority.slice(0, at).replace(/^\[|\]$/g, '');
-  const port = Number(authority.slice(at + 1));
-  return { authority, connect: () => createConnection({ host, port, noDelay: true }) };
 }

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
+import { constants, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { createConnection, type AddressInfo } from 'node:net';
 import { Server, ServerCredentials, status, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WheelClock } from '../../sidecar/front/wheel-clock.ts';
 import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
 import type { CallResult } from '../../sidecar/wire/grpc/client-call.ts';
+import { timeoutMsFrom } from '../../sidecar/wire/grpc/timeout.ts';
 import { HeaderField } from '../../sidecar/wire/hpack/header-field.ts';
 import { wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -201,4 +202,61 @@ it('says what plain HTTP answered', async () => {
     status: { code: status.UNAVAILABLE, message: 'HTTP 503 instead of an answer of gRPC' },
   });
   client[Symbol.dispose]();
+});
+
+/** Refuses the first streams without looking at them, and answers the others; with what it was given. */
+async function startRefusing(refusals: number): Promise<{ readonly port: number; readonly seen: string[] }> {
+  const seen: string[] = [];
+  const server = createHttp2Server();
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    stream.on('error', () => {});
+    if (seen.push(String(headers['grpc-timeout'])) <= refusals) return stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(Buffer.from([0, 0, 0, 0, 2, 0x6f, 0x6b]));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  owned.defer(() => void server.close());
+  return { port: (server.address() as AddressInfo).port, seen };
+}
+
+it('makes a call again that the server has not looked at, once, with what is left of its time', async () => {
+  const once = await startRefusing(1);
+  const client = clientOf(once.port);
+  expect(String(await client.unary('/test.Echo/Unary', Buffer.from('x'), { timeoutMs: 50_000 }))).toBe('ok');
+  const [first = '', second = ''] = once.seen;
+  expect(first).toBe('50000000u');
+  expect(timeoutMsFrom(second)).toBeLessThan(50_000);
+  client[Symbol.dispose]();
+  const twice = await startRefusing(2);
+  const other = clientOf(twice.port);
+  await expect(other.unary('/test.Echo/Unary', Buffer.from('x'))).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  expect(twice.seen).toHaveLength(2);
+  other[Symbol.dispose]();
+});
+
+it('takes no more from the server than a window while the reader of a stream pauses', async () => {
+  const { port } = owned.use(await startTestServer({ methods: testMethods() }));
+  const client = clientOf(port);
+  let received = 0;
+  const ended = Promise.withResolvers<CallResult>();
+  const call = client.start('/test.Echo/ServerStream', {
+    message: (bytes) => {
+      received += bytes.length;
+      call.pause();
+    },
+    ended: ended.resolve,
+    drained: () => {},
+  });
+  // 200 times 10,000 bytes.
+  call.send(Buffer.concat([Buffer.from([200]), Buffer.alloc(9_999)]), true);
+  await expect.poll(() => received).toBeGreaterThan(0);
+  // Others on the connection go on, and by their answers all that may come has come.
+  for (let turn = 0; turn < 20; turn++) await client.unary('/test.Echo/Unary', Buffer.alloc(1));
+  expect(received).toBeLessThanOrEqual(wireLimits.streamWindowBytes);
+  const reading = setInterval(() => call.resume(), 1);
+  expect((await ended.promise).status.code).toBe(status.OK);
+  clearInterval(reading);
+  expect(received).toBe(2_000_000);
 });

@@ -7,20 +7,28 @@ import type { BenchOptions } from '../bench-options.ts';
 import { median, printTable } from '../report.ts';
 import { spawnServer, type BenchServer } from '../spawn-server.ts';
 
+const bytesCaller = 'test/bench/wire/client-process.ts';
+const libraryCaller = 'test/bench/wire/library-process.ts';
+
+/** Calls of bytes, and calls of the client library, which reads and writes messages, over either. */
+const callers = [
+  ['grpc-js', 'grpc-js', bytesCaller],
+  ['wire', 'wire', bytesCaller],
+  ['library on grpc-js', 'grpc-js', libraryCaller],
+  ['library on wire', 'wire', libraryCaller],
+] as const;
+
 /** What a call costs its caller, and what connections that do nothing cost a server. */
 export async function benchWireClient({ rounds, seconds }: BenchOptions): Promise<void> {
   await using engine = await spawnServer('test/bench/wire/engine-server.ts', {});
   const rows: (string | number)[][] = [];
   for (const depth of [1, 64]) {
-    const figures = new Map<string, { calls: number; cpuUs: number }[]>([
-      ['grpc-js', []],
-      ['wire', []],
-    ]);
+    const figures = new Map<string, { calls: number; cpuUs: number }[]>(callers.map(([name]) => [name, []]));
     for (let round = 0; round < rounds; round++) {
-      for (const [name, runs] of figures) {
-        const variables = { BENCH_ADDRESS: engine.address, BENCH_CLIENT: name, BENCH_DEPTH: String(depth) };
-        await using client = await spawnServer('test/bench/wire/client-process.ts', variables, 1);
-        runs.push((await client.ask(String(seconds))) as { calls: number; cpuUs: number });
+      for (const [name, kind, script] of callers) {
+        const variables = { BENCH_ADDRESS: engine.address, BENCH_CLIENT: kind, BENCH_DEPTH: String(depth) };
+        await using client = await spawnServer(script, variables, 1);
+        figures.get(name)?.push((await client.ask(String(seconds))) as { calls: number; cpuUs: number });
       }
     }
     for (const [name, runs] of figures)
@@ -56,6 +64,8 @@ async function open({ address }: BenchServer, count: number): Promise<void> {
   const [host = '', port = ''] = address.split(':');
   for (let index = 0; index < count; index++) {
     const socket: Socket = createConnection({ host, port: Number(port) });
+    // The server is ended before they are.
+    socket.on('error', () => {});
     socket.write(Buffer.concat([clientPreface, frame(frameTypes.SETTINGS, 0, 0), frame(frameTypes.SETTINGS, 1, 0)]));
     await once(socket, 'data');
   }

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { bindWireService } from '../../../sidecar/front/wire-service.ts';
+import type { WireLimits } from '../../../sidecar/wire/limits.ts';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
 import {
@@ -12,6 +13,7 @@ import type { Instant } from '../../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { serviceOptions } from '../../../src/serving/service-options.ts';
 import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
+import { frame, uint32 } from '../../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
 
 /** Requests with this in them are answered at once. */
@@ -21,7 +23,8 @@ const instant: Instant = (request) => {
   return request.includes(marker) ? frameOf(Buffer.from('instantly')) : undefined;
 };
 
-function start() {
+function start(limits: Partial<WireLimits> = {}) {
+  const release = Promise.withResolvers<void>();
   const clock = new FakeAlarmClock();
   const logger = createLogger('test', 'silent');
   const handled: string[] = [];
@@ -30,6 +33,7 @@ function start() {
     {
       resolve: async ({ hashKey }) => {
         handled.push(hashKey);
+        if (hashKey === 'wait') await release.promise;
         return Buffer.from(`handled ${hashKey}`);
       },
       batchResolve: async () => ({ results: [] }),
@@ -53,14 +57,14 @@ function start() {
     messageBytesMax: 10_000,
     backlogBytes: 10_000,
   });
-  const peer = new RawPeer({ acceptor });
+  const peer = new RawPeer({ acceptor, limits });
   const open = (path: string, ...more: readonly (readonly [string, string])[]): void =>
     peer.headers(1, requestFields(path, ['content-type', 'application/grpc'], ...more));
   const ended = (): Promise<void> =>
     peer.until((frames) =>
       frames.some(({ type, flags }) => type === frameTypes.HEADERS && (flags & frameFlags.END_STREAM) !== 0),
     );
-  return { peer, open, ended, handled };
+  return { peer, open, ended, handled, release };
 }
 
 function asking(hashKey: string): Buffer {
@@ -109,4 +113,21 @@ it('keeps the order of a stream that instants and the handler answer in turns', 
   await ended();
   expect(peer.bodyOf(1)).toBe(keys.map((key) => text(key === marker ? 'instantly' : `handled ${key}`)).join(''));
   expect(handled).toEqual(['one', 'two']);
+});
+
+it('gives the place of a call that was reset to no other before its handler has ended', async () => {
+  const { peer, handled, release } = start({ streamsMax: 1 });
+  const ask = (id: number, hashKey: string): void => {
+    peer.headers(id, requestFields(ResolverServiceService.resolve.path, ['content-type', 'application/grpc']));
+    peer.data(id, frameOf(asking(hashKey)));
+  };
+  ask(1, 'wait');
+  peer.send(frame(frameTypes.RST_STREAM, 0, 1, uint32(8)));
+  ask(3, 'early');
+  await peer.ping();
+  expect([handled, peer.resetOf(3)]).toEqual([['wait'], 'REFUSED_STREAM']);
+  release.resolve();
+  await peer.ping();
+  ask(5, 'late');
+  await peer.until(() => peer.bodyOf(5) === text('handled late'));
 });

@@ -1,14 +1,19 @@
-import type { Alarm, AlarmClock } from '../../sidecar/wire/alarm.ts';
-import type { Clock } from '../platform/clock.ts';
+import type { Clock } from './clock.ts';
+import type { Due } from './deadline-wheel.ts';
+
+/** Something that is due at a time, and is told when it is. */
+export interface Alarm extends Due {
+  ring(): void;
+}
 
 /** The longest that a timer of the runtime takes, ms: 24 days; beyond it would ring at once. */
 const timerMsMax = 2 ** 31 - 1;
 
 /**
- * The engine's alarms as timers of the runtime, which keep no process alive. Not a wheel: that looks a hundred times a second
+ * Alarms as timers of the runtime, which keep no process alive. Not a wheel: that looks a hundred times a second
  * while a connection is there, in programs that make a call now and then.
  */
-export class TimerClock implements AlarmClock {
+export class TimerClock {
   readonly #clock: Pick<Clock, 'monotonicMs' | 'wallMs'>;
   readonly #timers = new Map<Alarm, NodeJS.Timeout>();
 

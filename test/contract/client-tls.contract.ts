@@ -1,0 +1,67 @@
+import { Server, ServerCredentials, type sendUnaryData } from '@grpc/grpc-js';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ChannelKind } from '../../src/client/channel.ts';
+import { createClient, type TlsSettings, type TrafficManagerClient } from '../../src/client/index.ts';
+import { TenantServiceService } from '../../src/gen/trafficmanager/v1/tenant_service.ts';
+import { selfSigned, type SelfSigned } from '../support/self-signed-certificate.ts';
+
+const answer = { tenants: [], nextPageToken: 'x'.repeat(300_000) };
+
+/** What a client does over TLS, whatever carries its calls. */
+export function describeClientOverTls(channel: ChannelKind): void {
+  describe(`a client over ${channel} with TLS`, () => {
+    let owned: AsyncDisposableStack;
+    let pair: SelfSigned;
+    beforeEach(() => {
+      owned = new AsyncDisposableStack();
+      pair = selfSigned(Date.now());
+    });
+    afterEach(async () => await owned.disposeAsync());
+
+    async function serve({ asksForCertificate = false } = {}): Promise<number> {
+      const server = new Server();
+      const listTenants = (_call: unknown, reply: sendUnaryData<typeof answer>): void => reply(null, answer);
+      server.addService(TenantServiceService, { listTenants });
+      const keys = [{ cert_chain: pair.certificate, private_key: pair.key }];
+      const credentials = ServerCredentials.createSsl(pair.certificate, keys, asksForCertificate);
+      owned.defer(() => server.forceShutdown());
+      return await new Promise((resolve, reject) =>
+        server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error === null ? resolve(port) : reject(error))),
+      );
+    }
+
+    function connect(address: string, tls: TlsSettings | undefined): TrafficManagerClient {
+      return owned.use(createClient({ address, channel, tls, defaults: { timeoutMs: 30_000 } }));
+    }
+
+    test.each(['127.0.0.1', 'localhost'])('calls a server whose certificate it trusts, at %s', async (host) => {
+      const client = connect(`${host}:${await serve()}`, { authorities: pair.certificate });
+      const all = await Promise.all(Array.from({ length: 20 }, () => client.tenants.listTenants({})));
+      expect(all).toEqual(all.map(() => answer));
+    });
+
+    test('looks for the name that it is told', async () => {
+      const address = `127.0.0.1:${await serve()}`;
+      const authorities = pair.certificate.toString();
+      const right = connect(address, { authorities, serverName: 'localhost' });
+      expect(await right.tenants.listTenants({})).toEqual(answer);
+      const wrong = connect(address, { authorities, serverName: 'elsewhere' });
+      await expect(wrong.tenants.listTenants({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+
+    test('shows its own certificate to a server that asks for one', async () => {
+      const address = `localhost:${await serve({ asksForCertificate: true })}`;
+      const { certificate, key } = pair;
+      const known = connect(address, { authorities: certificate, certificate, key });
+      expect(await known.tenants.listTenants({})).toEqual(answer);
+      const unknown = connect(address, { authorities: certificate });
+      await expect(unknown.tenants.listTenants({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+
+    test('calls nobody whose certificate it does not trust, and nobody in plain text', async () => {
+      const address = `localhost:${await serve()}`;
+      for (const tls of [{}, undefined])
+        await expect(connect(address, tls).tenants.listTenants({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+  });
+}
