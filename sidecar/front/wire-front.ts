@@ -10,15 +10,18 @@ import {
   messageBytesMax,
   removeStaleSocket,
 } from '../../src/platform/grpc/server.ts';
+import { newId } from '../../src/platform/random.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
 import { repeatedByServer } from '../wire/grpc/fields.ts';
 import { GrpcAcceptor, type GrpcAcceptorOptions } from '../wire/grpc/grpc-acceptor.ts';
 import type { Method } from '../wire/grpc/server-call.ts';
 import { wireLimits } from '../wire/limits.ts';
+import { HeaderField } from '../wire/hpack/header-field.ts';
 import { passThrough } from '../wire/pass-through.ts';
 import { WireClient } from '../wire/wire-client.ts';
 import { WireServer, type WireListening } from '../wire/wire-server.ts';
 import type { Front, FrontOptions } from './front.ts';
+import { insideGuard, insideHeader } from './inside-guard.ts';
 import { WheelClock } from './wheel-clock.ts';
 import { wireGuard } from './wire-guard.ts';
 import { bindWireService } from './wire-service.ts';
@@ -41,8 +44,11 @@ export function createWireFront({ drainMs, clock: time, schedule, onRefused }: W
   const library = createGrpcServer({ drainMs: 0 });
   // A real socket: a pair of streams in the process delivers while it is written to, which Node's http2 answers with an abort.
   let insidePort = 0;
+  // Others of this machine reach that port too, past the guard and the TLS of ours.
+  const secret = newId() + newId();
+  const added = new HeaderField(insideHeader, secret, { isNeverIndexed: true });
   const listenInside = once(async () => {
-    insidePort = Number((await library.listen(`${loopback}:0`)).split(':').at(-1));
+    insidePort = Number((await library.listen(`${loopback}:0`, { guard: insideGuard(secret) })).split(':').at(-1));
   });
   const inside = new WireClient({
     clock,
@@ -58,7 +64,7 @@ export function createWireFront({ drainMs, clock: time, schedule, onRefused }: W
     messageBytesMax,
     backlogBytes,
     passOn: (stream, list, isLast) =>
-      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes }),
+      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes, added }),
   };
   const server = new WireServer({
     acceptor: new GrpcAcceptor(calls),

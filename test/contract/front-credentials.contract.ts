@@ -1,3 +1,4 @@
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import { join } from 'node:path';
 import { Client, credentials, Metadata, status, type ChannelCredentials } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -187,6 +188,17 @@ export function describeFrontCredentials(name: string, create: (options: { drain
       }
     });
 
+    test('has no other port of this machine that answers without it', async () => {
+      await front.listen('127.0.0.1:0', { guard: guard() });
+      const ports = portsOf(front);
+      expect(ports).toHaveLength(1);
+      for (const port of ports)
+        for (const call of guarded)
+          expect([status.UNAUTHENTICATED, status.UNIMPLEMENTED]).toContain(
+            (await end(connect(`127.0.0.1:${port}`), call, { 'x-traffic-manager-inside': 'guessed' })).code,
+          );
+    });
+
     const identity = (clientAuthorities?: string): TlsIdentity => ({
       certificate: Buffer.from(server.certificate),
       key: Buffer.from(server.key),
@@ -230,4 +242,10 @@ export function describeFrontCredentials(name: string, create: (options: { drain
       expect(await end(client, resolveCall, bearing(token))).toMatchObject({ code: status.OK });
     });
   });
+}
+
+/** Where its library listens: what grpc-js tells nobody. */
+function portsOf({ library }: Front): number[] {
+  const { http2Servers } = library as unknown as { readonly http2Servers: ReadonlyMap<NetServer, unknown> };
+  return Array.from(http2Servers.keys(), (each) => (each.address() as AddressInfo).port);
 }
