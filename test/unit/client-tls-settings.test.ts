@@ -25,7 +25,10 @@ test.each<[string, TlsSettings]>([
   }
 });
 
-test('authorities alone, a certificate with its key, and nothing at all are taken', () => {
-  for (const tls of [{}, { authorities: authority.certificate }, { certificate, key }])
-    createTransport({ address: '127.0.0.1:1', tls }).close();
+test.each<[string, TlsSettings]>([
+  ['nothing at all', {}],
+  ['authorities alone', { authorities: authority.certificate }],
+  ['a certificate with its key', { certificate, key }],
+])('%s is taken', (_name, tls) => {
+  expect(() => createTransport({ address: '127.0.0.1:1', tls }).close()).not.toThrow();
 });
