@@ -5,6 +5,7 @@ import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
 import { frontKinds, type FrontKind } from './front/front.ts';
 import { sidecarLimits } from './limits.ts';
+import { readRemoteAccess, type RemoteAccess } from './remote-access.ts';
 
 /** Which tenants a sidecar holds. */
 export type Scope = {
@@ -17,9 +18,7 @@ export type Scope = {
 };
 
 /** Everything a sidecar process is told from outside, read once. */
-export type SidecarConfig = {
-  /** `TM_SIDECAR_ADDRESS`: where gRPC listens on loopback; `off`: nowhere; 127.0.0.1:7401. */
-  readonly address: string | undefined;
+export type SidecarConfig = RemoteAccess & {
   /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
   readonly socketPath: string | undefined;
   /** `TM_SIDECAR_SOCKET_GROUP`: the number of a group whose members may use the socket too (mode 0660); not set: none. */
@@ -63,7 +62,6 @@ const sourceExample = 'grpc://127.0.0.1:7400';
 const natsExample = 'nats://127.0.0.1:4222';
 const controlPlaneExample = '127.0.0.1:7400';
 const namePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
-const loopbackPattern = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
 
 /** Reads the environment; throws a SettingError that names the variable. */
 export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
@@ -83,24 +81,16 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   );
   if (!canConnectTo(controlPlane))
     throw new SettingError(`TM_SIDECAR_CONTROL_PLANE=${controlPlane} is not an address such as ${controlPlaneExample}`);
-  const address =
-    environment.optional('TM_SIDECAR_ADDRESS') === 'off'
-      ? undefined
-      : environment.address('TM_SIDECAR_ADDRESS', '127.0.0.1:7401');
+  const access = readRemoteAccess(environment);
   const socketPath = environment.optional('TM_SIDECAR_SOCKET');
-  if (address === undefined && socketPath === undefined)
+  if (access.address === undefined && socketPath === undefined)
     throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
   if (socketPath !== undefined && Buffer.byteLength(socketPath) > sidecarLimits.socketPathBytesMax)
     throw new SettingError(
       `TM_SIDECAR_SOCKET is longer than a socket's path can be (${sidecarLimits.socketPathBytesMax} bytes)`,
     );
-  if (address !== undefined && !loopbackPattern.test(address)) {
-    throw new SettingError(
-      `TM_SIDECAR_ADDRESS=${address} is not a loopback address: whoever reaches the sidecar reads every tenant it holds`,
-    );
-  }
   return {
-    address,
+    ...access,
     socketPath,
     socketGroupId:
       environment.optional('TM_SIDECAR_SOCKET_GROUP') === undefined

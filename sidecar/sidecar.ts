@@ -19,6 +19,7 @@ import { watchHandlers } from '../src/serving/watch-service.ts';
 import { sidecarHandlers } from './admin/sidecar-service.ts';
 import { sourceKind, type SidecarConfig } from './config.ts';
 import { createFront } from './front/create-front.ts';
+import { tokenGuard } from './front/token-guard.ts';
 import type { Front } from './front/front.ts';
 import type { BreakerState } from './guard/circuit-breaker.ts';
 import { LookupAdmission } from './guard/lookup-admission.ts';
@@ -29,6 +30,7 @@ import { MemoryAnswers } from './lookup/memory-answers.ts';
 import { RememberedAnswers } from './lookup/remembered-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
+import { readTlsIdentity } from './remote-access.ts';
 import { restoreMemories } from './snapshot/restore-memories.ts';
 import { SnapshotFiles } from './snapshot/snapshot-files.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
@@ -58,6 +60,7 @@ export async function startSidecar(
   logger: Logger,
   surroundings: Surroundings = { clock: systemClock, random: systemRandom },
 ): Promise<Sidecar> {
+  const tls = config.tls && (await readTlsIdentity(config.tls));
   await using started = new AsyncDisposableStack();
   const following = await startFollowing(started, config, { ...surroundings, logger });
   const { subscriptions } = following;
@@ -71,10 +74,11 @@ export async function startSidecar(
   addReflection(front.library);
   announceReadiness(subscriptions, addHealth(front.library, servedServices, front), front.leaving);
 
-  const wanted = [config.address, config.socketPath === undefined ? undefined : `unix:${config.socketPath}`];
+  const { address, token, socketPath, socketGroupId: groupId } = config;
+  const guard = token === undefined ? undefined : tokenGuard(token, options);
   const addresses: string[] = [];
-  const socket = { groupId: config.socketGroupId };
-  for (const address of wanted) if (address !== undefined) addresses.push(await front.listen(address, socket));
+  if (address !== undefined) addresses.push(await front.listen(address, { tls, guard }));
+  if (socketPath !== undefined) addresses.push(await front.listen(`unix:${socketPath}`, { groupId }));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import type { Handlers, Instants, ServiceShape } from '../../src/platform/grpc/handlers.ts';
 import type { Stopping } from '../../src/platform/grpc/server.ts';
+import type { ListenOptions } from '../../src/platform/grpc/listening.ts';
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
 
 /**
@@ -20,9 +21,9 @@ export type Front = AsyncDisposable &
     ): void;
     /**
      * `127.0.0.1:7401` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
-     * port.
+     * port. What it asks of callers holds for this address alone: `guard` before every handler, instants and `library` too.
      */
-    listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+    listen(address: string, how?: ListenOptions): Promise<string>;
   };
 
 export const frontKinds = ['grpc-js', 'wire'] as const;

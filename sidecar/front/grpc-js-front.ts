@@ -14,7 +14,7 @@ export function createGrpcJsFront(options: FrontOptions): Front {
       const { definition, implementation } = bindService(service, handlers, { ...serving, draining: grpc.draining });
       grpc.server.addService(definition, implementation);
     },
-    listen: (address, socket) => grpc.listen(address, socket),
+    listen: (address, how) => grpc.listen(address, how),
     [Symbol.asyncDispose]: () => grpc[Symbol.asyncDispose](),
   };
 }

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import type { Clock } from '../../src/platform/clock.ts';
+import type { ListenOptions } from '../../src/platform/grpc/listening.ts';
 import {
   createGrpcServer,
   ListenError,
@@ -10,16 +11,20 @@ import {
   removeStaleSocket,
   untilNoticed,
 } from '../../src/platform/grpc/server.ts';
+import { newId } from '../../src/platform/random.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
 import { repeatedByServer } from '../wire/grpc/fields.ts';
-import { GrpcAcceptor } from '../wire/grpc/grpc-acceptor.ts';
+import { GrpcAcceptor, type GrpcAcceptorOptions } from '../wire/grpc/grpc-acceptor.ts';
 import type { Method } from '../wire/grpc/server-call.ts';
 import { wireLimits } from '../wire/limits.ts';
+import { HeaderField } from '../wire/hpack/header-field.ts';
 import { passThrough } from '../wire/pass-through.ts';
 import { WireClient } from '../wire/wire-client.ts';
-import { WireServer } from '../wire/wire-server.ts';
+import { WireServer, type WireListening } from '../wire/wire-server.ts';
 import type { Front, FrontOptions } from './front.ts';
+import { insideGuard, insideHeader } from './inside-guard.ts';
 import { WheelClock } from './wheel-clock.ts';
+import { wireGuard } from './wire-guard.ts';
 import { bindWireService } from './wire-service.ts';
 
 export type WireFrontOptions = FrontOptions & {
@@ -42,8 +47,11 @@ export function createWireFront(options: WireFrontOptions): Front {
   const library = createGrpcServer({ drainMs: 0 });
   // A real socket: a pair of streams in the process delivers while it is written to, which Node's http2 answers with an abort.
   let insidePort = 0;
+  // Others of this machine reach that port too, past the guard and the TLS of ours.
+  const secret = newId() + newId();
+  const added = new HeaderField(insideHeader, secret, { isNeverIndexed: true });
   const listenInside = once(async () => {
-    insidePort = Number((await library.listen(`${loopback}:0`)).split(':').at(-1));
+    insidePort = Number((await library.listen(`${loopback}:0`, { guard: insideGuard(secret) })).split(':').at(-1));
   });
   const inside = new WireClient({
     clock,
@@ -53,14 +61,15 @@ export function createWireFront(options: WireFrontOptions): Front {
     connect: () => createConnection({ host: loopback, port: insidePort, noDelay: true }),
   });
   const { streamBacklogBytes: backlogBytes } = wireLimits;
-  const acceptor = new GrpcAcceptor({
+  const calls: GrpcAcceptorOptions = {
     methods,
     clock,
     messageBytesMax,
     backlogBytes,
     passOn: (stream, list, isLast) =>
-      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes }),
-  });
+      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes, added }),
+  };
+  const acceptor = new GrpcAcceptor(calls);
   const limits = wireLimits;
   const server = new WireServer({ acceptor, clock, schedule, limits, repeated: repeatedByServer, onRefused });
   const sockets: string[] = [];
@@ -76,11 +85,11 @@ export function createWireFront(options: WireFrontOptions): Front {
       });
       for (const [path, method] of bound) methods.set(path, method);
     },
-    listen: async (address, socket) => {
+    listen: async (address, how = {}) => {
       await listenInside();
-      const listening = await listen(server, address, sockets);
-      if (socket?.groupId !== undefined && address.startsWith('unix:'))
-        await openToGroup(address.slice('unix:'.length), socket.groupId);
+      const listening = await listen({ server, sockets, how: wireListening(how, calls) }, address);
+      if (how.groupId !== undefined && address.startsWith('unix:'))
+        await openToGroup(address.slice('unix:'.length), how.groupId);
       return listening;
     },
     [Symbol.asyncDispose]: async () => {
@@ -106,33 +115,43 @@ function once(begin: () => Promise<void>): () => Promise<void> {
   return () => (begun ??= begin());
 }
 
-async function listen(server: WireServer, address: string, sockets: string[]): Promise<string> {
+/** A guarded address has an acceptor of its own, so that the others ask nothing. */
+function wireListening({ tls, guard }: ListenOptions, calls: GrpcAcceptorOptions): WireListening {
+  const acceptor = guard && new GrpcAcceptor({ ...calls, guard: wireGuard(guard) });
+  if (tls === undefined) return { acceptor };
+  const { certificate: cert, key, clientAuthorities: ca } = tls;
+  return { acceptor, tls: { cert, key, ca, requestCert: ca !== undefined, rejectUnauthorized: true } };
+}
+
+type Listening = { readonly server: WireServer; readonly sockets: string[]; readonly how: WireListening };
+
+async function listen({ server, sockets, how }: Listening, address: string): Promise<string> {
   if (address.startsWith('unix:')) {
     const path = address.slice('unix:'.length);
     await removeStaleSocket(path);
-    await bindPrivately(server, address, path);
+    await bindPrivately(address, () => server.listen({ path }, how));
     sockets.push(path);
     return address;
   }
   const at = address.lastIndexOf(':');
   // The brackets of an IPv6 address are those of its text.
   const host = address.slice(0, at).replace(/^\[|\]$/g, '');
-  const port = await bind(server, address, { host, port: Number(address.slice(at + 1)) });
+  const port = await bind(address, server.listen({ host, port: Number(address.slice(at + 1)) }, how));
   return `${address.slice(0, at)}:${port}`;
 }
 
 /** Nobody else gets in for a moment: the socket comes into being with mode 0600, in the turn in which it is asked for. */
-function bindPrivately(server: WireServer, address: string, path: string): Promise<number> {
+function bindPrivately(address: string, listen: () => Promise<number>): Promise<number> {
   const before = process.umask(0o177);
   try {
-    return bind(server, address, { path });
+    return bind(address, listen());
   } finally {
     process.umask(before);
   }
 }
 
-function bind(server: WireServer, address: string, to: Parameters<WireServer['listen']>[0]): Promise<number> {
-  return server.listen(to).catch((error: unknown) => {
+function bind(address: string, listening: Promise<number>): Promise<number> {
+  return listening.catch((error: unknown) => {
     const message = error instanceof Error ? error.message : String(error);
     throw new ListenError(`cannot listen on ${address}: ${listenProblem(message)}`, { cause: error });
   });

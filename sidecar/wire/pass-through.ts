@@ -1,6 +1,7 @@
 import type { Connection } from './connection.ts';
 import type { ErrorName } from './error-code.ts';
 import type { HeaderList } from './header-list.ts';
+import type { HeaderField } from './hpack/header-field.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 
 /** What may wait on the far side before the near one is held up. */
@@ -12,14 +13,19 @@ export function passThrough(near: Stream, list: HeaderList, isLast: boolean, to:
   const outward = new Half(near, to);
   const inward = new Half(undefined, to);
   near.consumer = outward;
-  const far = to.connection.open(list.fields, isLast, inward);
+  const fields = to.added === undefined ? list.fields : [...list.fields, to.added];
+  const far = to.connection.open(fields, isLast, inward);
   outward.join(far);
   inward.join(near);
   inward.own(far);
 }
 
 /** No connection: all that there may be are full, and the client may try again. */
-export type PassThroughTarget = PassThroughOptions & { readonly connection: Connection | undefined };
+export type PassThroughTarget = PassThroughOptions & {
+  readonly connection: Connection | undefined;
+  /** Goes with the headers of the caller, after them. */
+  readonly added?: HeaderField;
+};
 
 /** One direction: what comes on one stream goes out on the other. */
 class Half implements StreamConsumer {

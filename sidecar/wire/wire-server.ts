@@ -24,6 +24,13 @@ export type WireServerOptions = {
   readonly onRefused?: ((count: number) => void) | undefined;
 };
 
+export type WireListening = {
+  /** Plain text, if it is not given. */
+  readonly tls?: TlsOptions | undefined;
+  /** Takes what comes here; that of all addresses, if it is not given. */
+  readonly acceptor?: StreamAcceptor | undefined;
+};
+
 export type WireAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** An HTTP/2 server with prior knowledge (RFC 9113 §3.3), or with TLS: whoever connects must speak HTTP/2 at once. */
@@ -52,14 +59,14 @@ export class WireServer {
     return this.#refusals.count;
   }
 
-  /** Listens on a host and port, or on the path of a unix socket; with TLS where it is given. Resolves to the port. */
-  listen(address: WireAddress, tls?: TlsOptions): Promise<number> {
+  /** Listens on a host and port, or on the path of a unix socket. Resolves to the port. */
+  listen(address: WireAddress, { tls, acceptor }: WireListening = {}): Promise<number> {
     const server =
       tls === undefined
-        ? createServer({ noDelay: true }, (socket) => this.#take(socket))
+        ? createServer({ noDelay: true }, (socket) => this.#take(socket, acceptor))
         : createTlsServer(this.#securely(tls), (socket) => {
             // RFC 9113 §3.2: over TLS both sides choose HTTP/2 by ALPN, or speak something else.
-            if (socket.alpnProtocol === 'h2') this.#take(socket);
+            if (socket.alpnProtocol === 'h2') this.#take(socket, acceptor);
             else socket.destroy();
           });
     // Also those that shake hands, or are being told to go away.
@@ -81,14 +88,14 @@ export class WireServer {
   }
 
   /** The newest goes: those that are there have calls under way. */
-  #take(socket: Duplex): void {
-    if (this.#connections.size < this.#options.limits.connectionsTakenMax) this.serve(socket);
+  #take(socket: Duplex, acceptor: StreamAcceptor | undefined): void {
+    if (this.#connections.size < this.#options.limits.connectionsTakenMax) this.serve(socket, acceptor);
     else this.#refusals.refuse(socket);
   }
 
   /** Serves a socket that is connected. */
-  serve(socket: Duplex): Connection {
-    const { acceptor, onClosed } = this.#options;
+  serve(socket: Duplex, acceptor: StreamAcceptor = this.#options.acceptor): Connection {
+    const { onClosed } = this.#options;
     const connection: Connection = new Connection({
       ...this.#surroundings,
       socket,

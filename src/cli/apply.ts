@@ -10,6 +10,7 @@ import {
   type Route,
   type TrafficManagerClient,
   type TrafficPolicy,
+  type TlsSettings,
 } from '../client/index.ts';
 import { deactivateRoutes, deactivationsOf, type Deactivation } from './deactivate-routes.ts';
 import { forEachConcurrently } from './for-each-concurrently.ts';
@@ -24,6 +25,8 @@ export interface ApplyOptions {
   readonly file: string;
   /** Of the control plane: `host:port`, `grpc://host:port` or `unix:/path`. */
   readonly address: string;
+  /** Plain text when not set. */
+  readonly tls?: TlsSettings | undefined;
   /** Also where that switches more of a tenant's ACTIVE routes off than the server's shrink protection allows; false when not set. */
   readonly force?: boolean | undefined;
   /** Told of every change, in a line for people. */
@@ -78,9 +81,9 @@ export class ApplyError extends Error {
  * @throws TrafficManagerError at once for any other failure of a call; the file's own errors come from node:fs.
  */
 export async function applyFile(options: ApplyOptions): Promise<ApplyResult> {
-  const { file, address, actor, correlationId, timeoutMs, signal, token } = options;
+  const { file, address, tls, actor, correlationId, timeoutMs, signal, token } = options;
   const resources = manifestResources(parseManifest({ file, text: await readFile(file, 'utf8') }));
-  using client = createClient({ address, defaults: { actor, correlationId, timeoutMs, signal, token } });
+  using client = createClient({ address, tls, defaults: { actor, correlationId, timeoutMs, signal, token } });
   return await applyResources(client, resources, options);
 }
 

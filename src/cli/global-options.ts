@@ -3,6 +3,7 @@ import { createClient, parseAddress, TrafficManagerError, type TrafficManagerCli
 import { parseDurationMs } from './duration.ts';
 import { createOutput, type Output, type OutputFormat } from './output.ts';
 import type { Terminal } from './terminal.ts';
+import { addTlsOptions, tlsSettings } from './tls-options.ts';
 
 /** Options that every command takes, before or after its name. */
 interface GlobalOptions {
@@ -39,19 +40,24 @@ export function addGlobalOptions(program: Command, { env, actor, newCorrelationI
     .addOption(new Option('--actor <name>', 'for the audit log').default(actor))
     .addOption(new Option('--correlation-id <id>', 'for every log').default(newCorrelationId(), 'a new one'))
     .addOption(
-      new Option('--token <token>', "the administrators', for tenants; env TM_ADMIN_TOKEN").default(
-        env['TM_ADMIN_TOKEN'],
-        'env TM_ADMIN_TOKEN',
-      ),
+      new Option(
+        '--token <token>',
+        "the administrators', for tenants; of a sidecar, its own; env TM_ADMIN_TOKEN, TM_SIDECAR_TOKEN",
+      ).default(env['TM_ADMIN_TOKEN'], 'env'),
     )
     .addOption(new Option('--output <format>', 'of results').default('json').choices(['json', 'yaml']));
+  addTlsOptions(program);
 }
 
 /** A client of the server that the command is for. The caller disposes of it. */
-export function connect(command: Command, role: ServerRole, { signal }: Terminal): TrafficManagerClient {
-  const { timeout: timeoutMs, actor, correlationId, token } = globalOptions(command);
+export function connect(command: Command, role: ServerRole, { env, signal }: Terminal): TrafficManagerClient {
+  const { timeout: timeoutMs, actor, correlationId, address, sidecar, token: administrators } = globalOptions(command);
+  const isSidecar = role === 'sidecar' && !asksControlPlane(command);
+  // The administrators' token is none of a sidecar's business.
+  const token = isSidecar && !isGiven(command, 'token') ? env['TM_SIDECAR_TOKEN'] : administrators;
   return createClient({
-    address: addressFor(command, role),
+    address: isSidecar ? sidecar : address,
+    tls: tlsSettings(command),
     // A few calls at most: the engine's files would take longer to read than they make up for.
     channel: 'grpc-js',
     defaults: { timeoutMs, actor, correlationId, token, signal },
@@ -77,10 +83,12 @@ export function parseDurationOption(text: string): number {
 }
 
 /** Who types `resolve … --address X` means X, although sidecars are the default there. */
-function addressFor(command: Command, role: ServerRole): string {
-  const { address, sidecar } = globalOptions(command);
-  const given = (name: string) => command.getOptionValueSourceWithGlobals(name) === 'cli';
-  return role === 'control plane' || (given('address') && !given('sidecar')) ? address : sidecar;
+function asksControlPlane(command: Command): boolean {
+  return isGiven(command, 'address') && !isGiven(command, 'sidecar');
+}
+
+function isGiven(command: Command, name: string): boolean {
+  return command.getOptionValueSourceWithGlobals(name) === 'cli';
 }
 
 function checkAddress(address: string): string {

@@ -6,7 +6,7 @@ import { throwIfAborted } from './cancellation.ts';
 import type { ChannelKind, PreparedCall } from './channel.ts';
 import { createChannel } from './create-channel.ts';
 import { clientLimits } from './limits.ts';
-import type { TlsSettings } from './tls-settings.ts';
+import { assertUsable, type TlsSettings } from './tls-settings.ts';
 import { TrafficManagerError } from './traffic-manager-error.ts';
 
 /** Where to, and how calls are made that do not say so themselves. */
@@ -50,9 +50,10 @@ export interface Transport extends Disposable {
   close(): void;
 }
 
-/** @throws TrafficManagerError INVALID_ARGUMENT when the address is none. Connects nowhere yet. */
+/** @throws TrafficManagerError INVALID_ARGUMENT when the address is none, or TLS cannot be spoken so. Connects nowhere yet. */
 export function createTransport(given: TransportOptions): Transport {
   const { address, tls, defaults = {}, clock = systemClock, channel: kind = 'wire' } = given;
+  if (tls !== undefined) assertUsable(tls);
   const channel = createChannel(kind, { target: parseAddress(address), tls });
   let isClosed = false;
   const close = (): void => {

@@ -25,6 +25,14 @@ export class Environment {
     return value;
   }
 
+  /** What a caller sends to be believed; undefined when it is not set. Never repeated in an error. */
+  secret(name: string): string | undefined {
+    const text = this.optional(name);
+    if (text !== undefined && !/^[\u0021-\u007E]{16,}$/.test(text))
+      throw new SettingError(`${name} must be 16 or more printable ASCII characters without spaces`);
+    return text;
+  }
+
   /** A whole number in a range. */
   integer(name: string, options: { fallback: number; min: number; max: number }): number {
     const text = this.optional(name);

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ChannelKind } from '../../src/client/channel.ts';
 import { createClient, type TlsSettings, type TrafficManagerClient } from '../../src/client/index.ts';
 import { TenantServiceService } from '../../src/gen/trafficmanager/v1/tenant_service.ts';
-import { selfSigned, type SelfSigned } from '../support/self-signed-certificate.ts';
+import { TestAuthority, type Issued } from '../support/certificates.ts';
 
 const answer = { tenants: [], nextPageToken: 'x'.repeat(300_000) };
 
@@ -14,10 +14,12 @@ const answer = { tenants: [], nextPageToken: 'x'.repeat(300_000) };
 export function describeClientOverTls(channel: ChannelKind): void {
   describe(`a client over ${channel} with TLS`, () => {
     let owned: AsyncDisposableStack;
-    let pair: SelfSigned;
+    let authority: TestAuthority;
+    let pair: Issued;
     beforeEach(() => {
       owned = new AsyncDisposableStack();
-      pair = selfSigned(Date.now());
+      authority = new TestAuthority();
+      pair = authority.issue();
     });
     afterEach(async () => await owned.disposeAsync());
 
@@ -25,8 +27,9 @@ export function describeClientOverTls(channel: ChannelKind): void {
       const server = new Server();
       const listTenants = (_call: unknown, reply: sendUnaryData<typeof answer>): void => reply(null, answer);
       server.addService(TenantServiceService, { listTenants });
-      const keys = [{ cert_chain: pair.certificate, private_key: pair.key }];
-      const credentials = ServerCredentials.createSsl(pair.certificate, keys, asksForCertificate);
+      const keys = [{ cert_chain: Buffer.from(pair.certificate), private_key: Buffer.from(pair.key) }];
+      const roots = Buffer.from(authority.certificate);
+      const credentials = ServerCredentials.createSsl(roots, keys, asksForCertificate);
       owned.defer(() => server.forceShutdown());
       return await new Promise((resolve, reject) =>
         server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error === null ? resolve(port) : reject(error))),
@@ -38,14 +41,14 @@ export function describeClientOverTls(channel: ChannelKind): void {
     }
 
     test.each(['127.0.0.1', 'localhost'])('calls a server whose certificate it trusts, at %s', async (host) => {
-      const client = connect(`${host}:${await serve()}`, { authorities: pair.certificate });
+      const client = connect(`${host}:${await serve()}`, { authorities: authority.certificate });
       const all = await Promise.all(Array.from({ length: 20 }, () => client.tenants.listTenants({})));
       expect(all).toEqual(all.map(() => answer));
     });
 
     test('looks for the name that it is told', async () => {
       const address = `127.0.0.1:${await serve()}`;
-      const authorities = pair.certificate.toString();
+      const authorities = authority.certificate;
       const right = connect(address, { authorities, serverName: 'localhost' });
       expect(await right.tenants.listTenants({})).toEqual(answer);
       const wrong = connect(address, { authorities, serverName: 'elsewhere' });
@@ -75,10 +78,10 @@ export function describeClientOverTls(channel: ChannelKind): void {
 
     test('shows its own certificate to a server that asks for one', async () => {
       const address = `localhost:${await serve({ asksForCertificate: true })}`;
-      const { certificate, key } = pair;
-      const known = connect(address, { authorities: certificate, certificate, key });
+      const { certificate: authorities } = authority;
+      const known = connect(address, { authorities, ...pair });
       expect(await known.tenants.listTenants({})).toEqual(answer);
-      const unknown = connect(address, { authorities: certificate });
+      const unknown = connect(address, { authorities });
       await expect(unknown.tenants.listTenants({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     });
 

@@ -10,10 +10,15 @@ import { timeoutMsFrom } from './timeout.ts';
 /** Takes calls of methods that are not served here; undefined refuses them with UNIMPLEMENTED. */
 export type PassOn = (stream: Stream, list: HeaderList, isLast: boolean) => void;
 
+/** How a call is refused, as trailers; undefined: it may go on. */
+export type Guard = (list: HeaderList) => readonly HeaderField[] | undefined;
+
 export type GrpcAcceptorOptions = ServerCallOptions & {
   /** By path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, Method>;
   readonly passOn: PassOn | undefined;
+  /** Looks at every call first, also at those that are passed on. */
+  readonly guard?: Guard | undefined;
 };
 
 const contentTypePattern = /^application\/grpc(\+proto)?(;.*)?$/;
@@ -31,7 +36,7 @@ export class GrpcAcceptor implements StreamAcceptor {
   }
 
   accept(stream: Stream, list: HeaderList, isLast: boolean): void {
-    const { methods, passOn } = this.#options;
+    const { methods, passOn, guard } = this.#options;
     if (list.isTooLarge) return refuse(stream, statusCodes.RESOURCE_EXHAUSTED, 'the metadata is too large');
     if (list.method !== 'POST') return stream.sendHeaders(status405, true);
     let type: string | undefined;
@@ -45,6 +50,8 @@ export class GrpcAcceptor implements StreamAcceptor {
     const timeoutMs = timeout === undefined ? undefined : timeoutMsFrom(timeout);
     if (timeout !== undefined && timeoutMs === undefined)
       return refuse(stream, statusCodes.INTERNAL, 'the grpc-timeout is none');
+    const refusal = guard?.(list);
+    if (refusal !== undefined) return stream.sendHeaders([...responseFields, ...refusal], true);
     const method = methods.get(list.path ?? '');
     if (method !== undefined) {
       const call = new ServerCall(stream, list, method, this.#options);

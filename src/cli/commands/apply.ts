@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { applyFile } from '../apply.ts';
 import { globalOptions, openOutput } from '../global-options.ts';
 import type { Terminal } from '../terminal.ts';
+import { tlsSettings } from '../tls-options.ts';
 
 export function addApplyCommand(program: Command, terminal: Terminal): void {
   program
@@ -13,7 +14,7 @@ export function addApplyCommand(program: Command, terminal: Terminal): void {
       const { address, actor, correlationId, timeout: timeoutMs, token } = globalOptions(command);
       const onProgress = (line: string) => terminal.stderr.write(`${line}\n`);
       const { signal } = terminal;
-      const defaults = { address, actor, correlationId, timeoutMs, token, signal };
+      const defaults = { address, tls: tlsSettings(command), actor, correlationId, timeoutMs, token, signal };
       const result = await applyFile({ file, force, onProgress, ...defaults });
       await openOutput(command, terminal).result(result);
     });

@@ -2,7 +2,9 @@ import { chmod, chown, lstat, rm } from 'node:fs/promises';
 import type { ServerHttp2Session } from 'node:http2';
 import { createConnection, type Server as NetServer } from 'node:net';
 import { dirname } from 'node:path';
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
+import { logVerbosity, Server, setLogVerbosity, type ServerOptions } from '@grpc/grpc-js';
+import type { ListenOptions } from './listening.ts';
+import { serverCredentials } from './server-credentials.ts';
 import { StreamShares, type StreamSharesOptions } from './stream-shares.ts';
 import { afterTurns } from './until-draining.ts';
 
@@ -22,7 +24,7 @@ export type GrpcServer = AsyncDisposable &
      * `127.0.0.1:7400` (port 0: any free one), or `unix:/path`: mode 0600, with a group 0660. Resolves to the address with its real
      * port.
      */
-    listen(address: string, socket?: { readonly groupId: number | undefined }): Promise<string>;
+    listen(address: string, how?: ListenOptions): Promise<string>;
   };
 
 /** Bytes: a batch of 10,000 writes of about 1 KB fits. */
@@ -74,16 +76,16 @@ export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServ
     server,
     leaving: leaving.signal,
     draining: draining.signal,
-    listen: async (address, { groupId } = { groupId: undefined }) => {
+    listen: async (address, how = {}) => {
       if (!address.startsWith('unix:')) {
-        const port = await bind(server, address, listening);
+        const port = await bind(server, address, { how, listening });
         return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
       }
       const path = address.slice('unix:'.length);
       await removeStaleSocket(path);
-      await bindPrivately(server, address, listening);
+      await bindPrivately(server, address, { how, listening });
       sockets.push(path);
-      if (groupId !== undefined) await openToGroup(path, groupId);
+      if (how.groupId !== undefined) await openToGroup(path, how.groupId);
       return address;
     },
     [Symbol.asyncDispose]: async () => {
@@ -117,10 +119,12 @@ export async function untilNoticed(drainDelayMs: number): Promise<void> {
 /** An address that cannot be listened on: its message is one line that says what to do. */
 export class ListenError extends Error {}
 
-function bind(server: Server, address: string, listening: (http2Server: NetServer) => void): Promise<number> {
+type Binding = { readonly how: ListenOptions; readonly listening: (http2Server: NetServer) => void };
+
+function bind(server: Server, address: string, { how, listening }: Binding): Promise<number> {
   const before = new Set(http2ServersOf(server));
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, serverCredentials(how), (error, port) => {
       if (error === null) {
         for (const each of http2ServersOf(server)) if (!before.has(each)) listening(each);
         resolve(port);
@@ -135,14 +139,10 @@ function http2ServersOf(server: Server): Iterable<NetServer> {
 }
 
 /** Nobody else gets in for a moment: the socket comes into being with mode 0600. (chmod after binding leaves one.) */
-async function bindPrivately(
-  server: Server,
-  address: string,
-  listening: (http2Server: NetServer) => void,
-): Promise<void> {
+async function bindPrivately(server: Server, address: string, binding: Binding): Promise<void> {
   const before = process.umask(0o177);
   try {
-    await bind(server, address, listening);
+    await bind(server, address, binding);
   } finally {
     process.umask(before);
   }

@@ -107,7 +107,7 @@ export async function startTestServer(options: {
     repeated: repeatedByServer,
     onClosed: (error) => void (error !== undefined && errors.push(error)),
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0 }, options.tls);
+  const port = await server.listen({ host: '127.0.0.1', port: 0 }, { tls: options.tls });
   return {
     port,
     server,

@@ -2,8 +2,12 @@ import { describe, expect, test } from 'vitest';
 import { readSidecarConfig, sourceKind, sourceName } from '../../../sidecar/config.ts';
 import { SettingError } from '../../../src/platform/environment.ts';
 
+const token = 'sixteen-or-more!';
+
 const defaults = {
   address: '127.0.0.1:7401',
+  token: undefined,
+  tls: undefined,
   socketPath: undefined,
   front: 'grpc-js',
   source: 'grpc://127.0.0.1:7400',
@@ -26,6 +30,10 @@ test('without settings it follows the control plane of this machine, all tenants
 test('every setting has its effect', () => {
   const variables = {
     TM_SIDECAR_ADDRESS: '[::1]:9000',
+    TM_SIDECAR_TOKEN: token,
+    TM_SIDECAR_TLS_CERT: '/etc/tls.crt',
+    TM_SIDECAR_TLS_KEY: '/etc/tls.key',
+    TM_SIDECAR_TLS_CLIENT_CA: '/etc/ca.crt',
     TM_SIDECAR_SOCKET: '/run/sidecar.sock',
     TM_SIDECAR_WIRE: 'wire',
     TM_SIDECAR_SOURCE: 'grpc://control.example:7000',
@@ -44,6 +52,8 @@ test('every setting has its effect', () => {
   };
   expect(readSidecarConfig(variables)).toEqual({
     address: '[::1]:9000',
+    token,
+    tls: { certificate: '/etc/tls.crt', key: '/etc/tls.key', clientAuthorities: '/etc/ca.crt' },
     socketPath: '/run/sidecar.sock',
     front: 'wire',
     source: 'grpc://control.example:7000',
@@ -120,7 +130,6 @@ describe('what cannot be used is refused in one line that names the variable', (
     expect(line).not.toContain('password');
   });
 
-  // Nothing but loopback: there is no authentication here, and it answers for every tenant it holds.
   test.each([
     '0.0.0.0:7401',
     '[::]:7401',
@@ -129,7 +138,14 @@ describe('what cannot be used is refused in one line that names the variable', (
     '127.0.0.1.example.com:7401',
     'localhost.example.com:7401',
   ])('TM_SIDECAR_ADDRESS=%s, because it is not loopback', (address) => {
-    expect(messageOf({ TM_SIDECAR_ADDRESS: address })).toMatch(/^TM_SIDECAR_ADDRESS=.* is not a loopback address/);
+    const line = messageOf({ TM_SIDECAR_ADDRESS: address });
+    expect(line).toMatch(/^TM_SIDECAR_ADDRESS=.* is not a loopback address/);
+    expect(line).toContain('TM_SIDECAR_REMOTE=on');
+    const credentials = { TM_SIDECAR_TOKEN: token, TM_SIDECAR_TLS_CERT: '/cert', TM_SIDECAR_TLS_KEY: '/key' };
+    expect(messageOf({ TM_SIDECAR_ADDRESS: address, ...credentials })).toBe(line);
+    expect(readSidecarConfig({ TM_SIDECAR_ADDRESS: address, TM_SIDECAR_REMOTE: 'on', ...credentials }).address).toBe(
+      address,
+    );
   });
 
   test.each(['127.0.0.1:7401', '127.8.9.10:1', 'localhost:7401', '[::1]:7401'])(
