@@ -38,7 +38,7 @@ const guarded: readonly Call[] = [
 ];
 
 /** The part of the contract of {@link Front} about what callers must show: the same, whichever adapter stands behind it. */
-export function describeFrontCredentials(name: string, create: (options: { drainMs: number }) => Front): void {
+export function describeFrontCredentials(name: string, create: (options: { drainMs: number }) => Promise<Front>): void {
   describe(`the credentials of a front over ${name}`, () => {
     const authority = new TestAuthority();
     const server = authority.issue();
@@ -48,9 +48,9 @@ export function describeFrontCredentials(name: string, create: (options: { drain
     /** What was answered, by whom. */
     let answered: string[];
 
-    beforeEach(() => {
+    beforeEach(async () => {
       owned = new AsyncDisposableStack();
-      front = owned.use(create({ drainMs: 0 }));
+      front = owned.use(await create({ drainMs: 0 }));
       answered = [];
       serve();
     });
@@ -83,7 +83,7 @@ export function describeFrontCredentials(name: string, create: (options: { drain
         options,
       );
       addReflection(front.library);
-      addHealth(front.library, [], front.draining).set(true);
+      addHealth(front.library, [], front).set(true);
     }
 
     const guard = () =>
