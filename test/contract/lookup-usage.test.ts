@@ -215,7 +215,10 @@ describe('lookup usage', () => {
       `UPDATE lookup_usage SET hour = ${age} - interval '1 hour' WHERE tenant = $1 AND version = 'v2'`,
       [tenant],
     );
-    await client.query(`UPDATE lookup_usage SET hour = ${age} + interval '1 hour' WHERE tenant = $1 AND version = 'v3'`, [tenant]);
+    await client.query(
+      `UPDATE lookup_usage SET hour = ${age} + interval '1 hour' WHERE tenant = $1 AND version = 'v3'`,
+      [tenant],
+    );
     await client.query(`UPDATE usage_reports SET hour = ${age} - interval '1 hour' WHERE sidecar_id = $1`, [gone]);
     const retention = new PostgresChangeRetention(database.openDatabase());
     const removed: number[] = [];

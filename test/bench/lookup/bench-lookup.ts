@@ -6,6 +6,7 @@ import { SidecarResolver } from '../../../sidecar/lookup/sidecar-resolver.ts';
 import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import { Subscriptions } from '../../../sidecar/sync/subscriptions.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
+import { LookupUsage } from '../../../sidecar/usage/lookup-usage.ts';
 import type { Change } from '../../../src/domain/change.ts';
 import { ResolveRequest, ResolverServiceService } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
@@ -39,6 +40,7 @@ export async function benchLookup({ rounds, routes }: BenchOptions): Promise<voi
     { name: 'a request read', count: 200_000, once: (n) => reader.read(at(n), 0, at(n).length) },
     { name: 'a request decoded', count: 50_000, once: (n) => decode(at(n)) },
     { name: 'a lookup answered at once, bytes to frame', count: 200_000, once: (n) => instants.resolve?.(at(n)) },
+    { name: 'of that, counting it for the usage report', count: 1_000_000, once: countLookups() },
     {
       name: 'a lookup through the resolver, bytes to bytes',
       count: 20_000,
@@ -102,6 +104,17 @@ async function startMemory(routes: number) {
   });
   const instants = resolverInstants(new MemoryAnswers({ subscriptions, random: Math.random }));
   return { instants, handlers: resolverHandlers(resolver), memory: memory.tenant('bench') };
+}
+
+/** Of 1,000 groups in turn, with a text of its own for each version, as requests have. */
+function countLookups(): (index: number) => void {
+  const usage = new LookupUsage();
+  const groups = Array.from({ length: 1_000 }, (_, index) => ({ key: benchKey(index), group: { usage: undefined } }));
+  const versions = groups.map(({ key }) => Buffer.from(key.version).toString('latin1'));
+  return (index) => {
+    const counted = groups[index % groups.length];
+    if (counted !== undefined) usage.count(counted.key, versions[index % versions.length] ?? '', counted.group);
+  };
 }
 
 function requestOf(index: number): Buffer {
