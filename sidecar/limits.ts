@@ -61,9 +61,11 @@ export const sidecarLimits = {
   },
   /** Counting lookups for the control plane. */
   usage: {
-    /** Versions looked up in an interval, at 400 B each 4 MB, and as much again while a report waits; of one tenant half of them. */
+    /** Versions looked up in an interval, at 300 B each with its group 3 MB, and as much again while a report waits; of one tenant half of them. */
     versionsMax: 10_000,
     versionsPerTenantMax: 5_000,
+    /** Of a service in an environment: each of its lookups walks past the others, 1 µs. */
+    versionsPerGroupMax: 256,
     /** Tenants looked up in an interval: those followed on demand, and as many again. */
     tenantsMax: 2_000,
     versionsPerReportMax: limits.usageVersionsPerReportMax,

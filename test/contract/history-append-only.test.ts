@@ -4,7 +4,15 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { startControlPlane } from '../../src/control-plane.ts';
 import { readControlPlaneConfig } from '../../src/config.ts';
-import { createClient, Endpoint, message, Route, Tenant, TrafficPolicy } from '../../src/client/index.ts';
+import {
+  createClient,
+  Endpoint,
+  message,
+  Route,
+  Tenant,
+  TrafficPolicy,
+  VersionLookups,
+} from '../../src/client/index.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { createRoute, exampleKey, exampleTenant, moveRoute } from '../fakes/example-configuration.ts';
 import { openTestDatabase, type OpenedDatabase } from './open-test-database.ts';
@@ -116,6 +124,9 @@ async function workThrough(databaseUrl: string): Promise<void> {
   await calls.policies.setTrafficPolicy({ trafficPolicy: message(TrafficPolicy, { key, defaultVersion: 'v1' }) });
   await calls.policies.deleteTrafficPolicy({ key });
   await calls.routes.deleteRoute({ key });
+  const versions = [message(VersionLookups, { ...key, lookups: 2n })];
+  for (const sequence of [1n, 2n]) await calls.usage.reportUsage({ sidecarId: 'one', sequence, versions });
+  expect((await calls.usage.listUsage({ tenant })).usages).toMatchObject([{ version: 'v1', lookups: 4n }]);
   const { changes } = await calls.changes.listChanges({ tenant });
   expect(changes).toHaveLength(5);
   const atTime = changes[0]?.commitTime;

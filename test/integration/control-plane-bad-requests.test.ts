@@ -5,6 +5,7 @@ import {
   RouteKey,
   RouteState,
   Tenant,
+  VersionLookups,
   type TrafficPolicy,
   type TrafficManagerClient,
 } from '../../src/client/index.ts';
@@ -31,6 +32,9 @@ const withMask =
   (...updateMask: string[]): Call =>
   async ({ routes }, tenant) =>
     await routes.updateRoute({ route: routeOf(keyOf(tenant)), updateMask });
+
+const lookupsOf = (tenant: string, lookups: bigint): VersionLookups =>
+  message(VersionLookups, { ...keyOf(tenant), lookups });
 
 /** One of each class of wrong input, and which fields the answer must name. The unit tests have the tables of values. */
 const wrong: readonly (readonly [name: string, call: Call, fields: readonly string[]])[] = [
@@ -134,6 +138,36 @@ const wrong: readonly (readonly [name: string, call: Call, fields: readonly stri
   ],
   ['a lookup without a key', async ({ resolver }) => await resolver.resolve({}), ['key']],
   ['an empty batch', async ({ resolver }) => await resolver.batchResolve({}), ['requests']],
+  [
+    'a list of usage without a tenant',
+    async ({ usage }) => await usage.listUsage({ version: '-' }),
+    ['tenant', 'version'],
+  ],
+  [
+    'a report of usage by nobody',
+    async ({ usage }) => await usage.reportUsage({ sidecarId: 'A' }),
+    ['sidecar_id', 'sequence'],
+  ],
+  [
+    'a report of usage with half a version, and none of lookups',
+    async ({ usage }, tenant) =>
+      await usage.reportUsage({
+        sidecarId: 'one',
+        sequence: 1n,
+        versions: [message(VersionLookups, { tenant, service: 'cart', lookups: 1n }), lookupsOf(tenant, 0n)],
+      }),
+    ['versions[0].environment', 'versions[0].version', 'versions[1].lookups'],
+  ],
+  [
+    'a report of usage with too many lookups, and too many versions',
+    async ({ usage }, tenant) =>
+      await usage.reportUsage({
+        sidecarId: 'one',
+        sequence: 1n,
+        versions: [lookupsOf(tenant, 10n ** 12n + 1n), ...Array.from({ length: 1_000 }, () => lookupsOf(tenant, 1n))],
+      }),
+    ['versions', 'versions[0].lookups'],
+  ],
   ['a watch of no tenant', async ({ watch }) => await watch({}).next(), ['tenant']],
   [
     'a watch that knows a commit, and not of which revision',

@@ -5,6 +5,7 @@ import { SidecarResolver } from '../../../sidecar/lookup/sidecar-resolver.ts';
 import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import { Subscriptions } from '../../../sidecar/sync/subscriptions.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
+import { LookupUsage } from '../../../sidecar/usage/lookup-usage.ts';
 import type { Change } from '../../../src/domain/change.ts';
 import type { Route, RouteKey } from '../../../src/domain/route.ts';
 import type { TrafficPolicy } from '../../../src/domain/traffic-policy.ts';
@@ -52,6 +53,7 @@ export async function benchLookup({ rounds, routes }: BenchOptions): Promise<voi
     atOnce('split of 2 by chance', {}),
     atOnce('split of 2 by hash key', { hashKey: 'customer-4711' }),
     atOnce('the third match rule', { attributes: { group: 'beta' } }),
+    { name: 'of that, counting it for the usage report', count: 1_000_000, once: countLookups() },
     {
       name: 'a lookup through the resolver, bytes to bytes',
       count: 20_000,
@@ -106,6 +108,17 @@ function withChoices(routes: readonly Route[]): { routes: readonly Route[]; poli
   const { revision, etag, createTimeMs, updateTimeMs, updatedBy } = benchRoute(0);
   const policy = { key, defaultVersion: '', split, rules, revision, etag, createTimeMs, updateTimeMs, updatedBy };
   return { routes: [...routes, ...chosen], policies: [policy] };
+}
+
+/** Of 1,000 groups in turn, with a text of its own for each version, as requests have. */
+function countLookups(): (index: number) => void {
+  const usage = new LookupUsage();
+  const groups = Array.from({ length: 1_000 }, (_, index) => ({ key: benchKey(index), group: { usage: undefined } }));
+  const versions = groups.map(({ key }) => Buffer.from(key.version).toString('latin1'));
+  return (index) => {
+    const counted = groups[index % groups.length];
+    if (counted !== undefined) usage.count(counted.key, versions[index % versions.length] ?? '', counted.group);
+  };
 }
 
 function requestOf(key: RouteKey, fields: Partial<ResolveRequest> = {}): Buffer {

@@ -4,7 +4,7 @@ import { sidecarLimits } from '../../../sidecar/limits.ts';
 import { LookupUsage, type Counted, type VersionLookups } from '../../../sidecar/usage/lookup-usage.ts';
 
 const key = { tenant: 'acme', service: 'cart', environment: 'production' };
-const { versionsMax, versionsPerTenantMax, tenantsMax } = sidecarLimits.usage;
+const { versionsMax, versionsPerTenantMax, versionsPerGroupMax, tenantsMax } = sidecarLimits.usage;
 
 function newGroup(): Counted {
   return { usage: undefined };
@@ -22,8 +22,8 @@ describe('usage', () => {
     usage.count(key, 'v2', group);
     expect(usage.take()).toEqual({
       versions: [
-        { ...key, version: 'v1', lookups: 3 },
         { ...key, version: 'v2', lookups: 1 },
+        { ...key, version: 'v1', lookups: 3 },
       ],
       untold: 0,
     });
@@ -67,20 +67,31 @@ describe('usage', () => {
 
   test('of more versions of a tenant than are told apart is told together, and takes no room from other tenants', () => {
     const usage = new LookupUsage();
-    const group = newGroup();
-    for (let version = 0; version < versionsPerTenantMax + 7; version++) usage.count(key, `v${version}`, group);
+    for (let version = 0; version < versionsPerTenantMax + 7; version++)
+      usage.count({ ...key, service: `service-${version % 50}` }, `v${version}`, newGroup());
     // Those that are told apart go on being so.
-    usage.count(key, 'v0', group);
+    usage.count({ ...key, service: 'service-0' }, 'v0');
     usage.count({ ...key, tenant: 'globex' }, 'v1');
     const { versions, untold } = usage.take();
     expect(untold).toBe(0);
     expect(versions).toHaveLength(versionsPerTenantMax + 2);
-    expect(versions).toContainEqual({ ...key, version: 'v0', lookups: 2 });
+    expect(versions).toContainEqual({ ...key, service: 'service-0', version: 'v0', lookups: 2 });
     expect(versions).toContainEqual({ ...key, tenant: 'globex', version: 'v1', lookups: 1 });
     expect(versions).toContainEqual({ tenant: 'acme', service: '', environment: '', version: '', lookups: 7 });
     // There is room again.
-    usage.count(key, 'w', group);
+    usage.count(key, 'w');
     expect(usage.take().versions).toEqual([{ ...key, version: 'w', lookups: 1 }]);
+  });
+
+  test('of more versions of a service than are told apart is told together too', () => {
+    const usage = new LookupUsage();
+    const group = newGroup();
+    for (let version = 0; version < versionsPerGroupMax + 2; version++) usage.count(key, `v${version}`, group);
+    usage.count({ ...key, service: 'search' }, 'v1');
+    const { versions } = usage.take();
+    expect(versions).toHaveLength(versionsPerGroupMax + 2);
+    expect(versions).toContainEqual({ tenant: 'acme', service: '', environment: '', version: '', lookups: 2 });
+    expect(group.usage).toBeUndefined();
   });
 
   test('has a bound over all tenants, and what is too much for it is still counted', () => {
@@ -93,7 +104,7 @@ describe('usage', () => {
     expect(untold).toBe(15);
     expect(totalOf(versions) + untold).toBe(lookups);
     for (let version = 0; version < versionsMax + 100; version++)
-      usage.count({ ...key, tenant: `tenant-${version % 4}` }, `v${version}`);
+      usage.count({ ...key, tenant: `tenant-${version % 4}`, service: `service-${version % 100}` }, `v${version}`);
     const full = usage.take().versions;
     expect(full.filter(({ version }) => version !== '')).toHaveLength(versionsMax);
     expect(totalOf(full)).toBe(versionsMax + 100);

@@ -53,8 +53,8 @@ function start({ intervalMs = 1_000 } = {}) {
     clock.advance(0.75 * intervalMs);
     await clock.untilSomebodySleeps();
   };
-  const count = (version: string, lookups = 1): void => {
-    for (let lookup = 0; lookup < lookups; lookup++) usage.count(key, version);
+  const count = (version: string, lookups = 1, service = key.service): void => {
+    for (let lookup = 0; lookup < lookups; lookup++) usage.count({ ...key, service }, version);
   };
   return { clock, receiver, reporter, nextReport, count };
 }
@@ -95,8 +95,8 @@ describe('usage reports', () => {
       expect(others[0]).toEqual(first);
       expect(others[1]).toEqual(first);
       expect(others[2]?.versions).toEqual([
-        { ...key, version: 'v1', lookups: 3 },
         { ...key, version: 'v2', lookups: 4 },
+        { ...key, version: 'v1', lookups: 3 },
       ]);
       expect(receiver.added).toBe(9);
       await reporter[Symbol.asyncDispose]();
@@ -118,7 +118,7 @@ describe('usage reports', () => {
   test('of many versions are several, each with no more than one may have', async () => {
     const { receiver, reporter, nextReport, count } = start();
     const { versionsPerReportMax } = sidecarLimits.usage;
-    for (let version = 0; version < 2 * versionsPerReportMax + 1; version++) count(`v${version}`);
+    for (let version = 0; version < 2 * versionsPerReportMax + 1; version++) count('v1', 1, `service-${version}`);
     await nextReport();
     expect(receiver.sent.map(({ sequence, versions }) => [sequence, versions.length])).toEqual([
       [1, versionsPerReportMax],
