@@ -31,11 +31,15 @@ export function describeProduct(options: SummaryOptions): string {
   const { configuration, state, database, broker, socket } = options;
   const sidecar = configuration.sidecar && formatListenAddress(dialAddress(configuration.sidecar));
   const controlPlane = formatListenAddress(dialAddress(configuration.controlPlane));
+  // Then the port wants more than a line of example; the socket never does.
+  const isGuarded = ['TM_SIDECAR_TOKEN', 'TM_SIDECAR_TLS_CERT'].some((name) =>
+    Boolean(configuration.environment[name]),
+  );
   // Data of a database of yours is none of ours.
   const emptied = database.part === undefined ? '' : `  (delete ${join(state.path, 'postgres')} to start empty)`;
   return [
     '',
-    ...describeLookup(options.lookup, sidecar ?? `unix:${socket}`),
+    ...describeLookup(options.lookup, sidecar === undefined || isGuarded ? `unix:${socket}` : sidecar),
     `control plane  ${controlPlane}  (gRPC: tenants, routes, policies, Watch)`,
     ...(sidecar === undefined ? [] : [`sidecar        ${sidecar}  (gRPC: lookups)`]),
     `${sidecar === undefined ? 'sidecar' : '       '}        unix:${socket}`,
