@@ -5,7 +5,7 @@ import { SettingError } from '../../../src/platform/environment.ts';
 const defaults = {
   address: '127.0.0.1:7401',
   socketPath: undefined,
-  front: 'grpc-js',
+  front: 'wire',
   source: 'grpc://127.0.0.1:7400',
   controlPlane: '127.0.0.1:7400',
   scope: { tenants: [], onDemand: true },
@@ -25,7 +25,7 @@ test('every setting has its effect', () => {
   const variables = {
     TM_SIDECAR_ADDRESS: '[::1]:9000',
     TM_SIDECAR_SOCKET: '/run/sidecar.sock',
-    TM_SIDECAR_WIRE: 'wire',
+    TM_SIDECAR_WIRE: 'grpc-js',
     TM_SIDECAR_SOURCE: 'grpc://control.example:7000',
     TM_SIDECAR_CONTROL_PLANE: 'other.example:7001',
     TM_SIDECAR_TENANTS: 'acme, globex,acme',
@@ -41,7 +41,7 @@ test('every setting has its effect', () => {
   expect(readSidecarConfig(variables)).toEqual({
     address: '[::1]:9000',
     socketPath: '/run/sidecar.sock',
-    front: 'wire',
+    front: 'grpc-js',
     source: 'grpc://control.example:7000',
     controlPlane: 'other.example:7001',
     socketGroupId: 1_001,
