@@ -23,7 +23,7 @@ export type SidecarConfig = RemoteAccess & {
   readonly socketPath: string | undefined;
   /** `TM_SIDECAR_SOCKET_GROUP`: the number of a group whose members may use the socket too (mode 0660); not set: none. */
   readonly socketGroupId: number | undefined;
-  /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `grpc-js`, the reference, or `wire`, our own engine; grpc-js. */
+  /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `wire`, our own engine, or `grpc-js`, the reference; wire. */
   readonly front: FrontKind;
   /**
    * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
@@ -96,7 +96,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
       environment.optional('TM_SIDECAR_SOCKET_GROUP') === undefined
         ? undefined
         : environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 }),
-    front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'grpc-js'),
+    front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'wire'),
     source,
     controlPlane,
     scope: {
