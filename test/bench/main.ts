@@ -3,6 +3,7 @@ import type { BenchOptions } from './bench-options.ts';
 import { benchHistory } from './history/bench-history.ts';
 import { benchBreaker } from './lookup/bench-breaker.ts';
 import { benchLookup } from './lookup/bench-lookup.ts';
+import { benchOverload } from './overload/bench-overload.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
 import { benchFaults } from './sidecar/bench-faults.ts';
@@ -60,6 +61,11 @@ const benches: Readonly<
   modules: {
     about: 'what each package of a sidecar costs to load: ms, CPU, memory, files',
     run: benchModules,
+  },
+  overload: {
+    about:
+      'ten times what a sidecar can answer, and lookups that must wait beside those that need not: goodput, p99, memory',
+    run: benchOverload,
   },
   policy: {
     about: 'ns a lookup takes to be decided: by key, default, split and ten rules with regexes',
