@@ -57,6 +57,8 @@ describe('usage', () => {
           const group = groups.get(service) ?? newGroup();
           groups.set(service, group);
           usage.count({ ...key, service }, version, does === 'ask' ? undefined : group);
+          // Also a group that took the place of another has its counts at hand from its first lookup on.
+          if (does === 'look up') expect(group.usage).toBeDefined();
           add(expected, `${service}/${version}`, 1);
         }
         take();
