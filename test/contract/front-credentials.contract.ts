@@ -95,11 +95,12 @@ export function describeFrontCredentials(name: string, create: (options: { drain
       return client;
     }
 
-    /** How a call ends that says one empty message. */
+    /** How a call ends that says one message. */
     function end(
       client: Client,
       { path, shape }: Call,
       headers: Readonly<Record<string, string>> = {},
+      message = empty,
     ): Promise<Ended> {
       const metadata = new Metadata();
       for (const [key, value] of Object.entries({ 'x-correlation-id': 'the-id', ...headers })) metadata.set(key, value);
@@ -107,10 +108,10 @@ export function describeFrontCredentials(name: string, create: (options: { drain
       return new Promise((resolve) => {
         switch (shape) {
           case 'unary':
-            client.makeUnaryRequest(path, same, same, empty, metadata, options, () => {}).on('status', resolve);
+            client.makeUnaryRequest(path, same, same, message, metadata, options, () => {}).on('status', resolve);
             break;
           case 'stream': {
-            const call = client.makeServerStreamRequest(path, same, same, empty, metadata, options);
+            const call = client.makeServerStreamRequest(path, same, same, message, metadata, options);
             call
               .on('error', () => {})
               .on('status', resolve)
@@ -123,7 +124,7 @@ export function describeFrontCredentials(name: string, create: (options: { drain
               .on('error', () => {})
               .on('status', resolve)
               .resume();
-            call.end(empty);
+            call.end(message);
           }
         }
       });
@@ -170,6 +171,18 @@ export function describeFrontCredentials(name: string, create: (options: { drain
       const client = connect(await front.listen('127.0.0.1:0', { guard: guard() }));
       const refused = await end(client, { path: resolvePath, shape: 'unary' }, { 'x-correlation-id': 'x'.repeat(200) });
       expect(seen(refused).correlationId).toMatch(/^[0-9a-f-]{36}$/);
+    });
+
+    test('refuses thousands of calls on one connection, and each of them with its status', async () => {
+      const client = connect(await front.listen('127.0.0.1:0', { guard: guard() }));
+      const message = Buffer.alloc(100);
+      const codes = await Promise.all(
+        Array.from(
+          { length: 3_000 },
+          async () => (await end(client, { path: resolvePath, shape: 'unary' }, {}, message)).code,
+        ),
+      );
+      expect(new Set(codes)).toEqual(new Set([status.UNAUTHENTICATED]));
     });
 
     test('answers probes of its health without the token', async () => {
