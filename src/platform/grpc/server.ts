@@ -63,6 +63,7 @@ export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServ
     ...serverOptions,
     ...(bounds && { 'grpc.max_concurrent_streams': bounds.streams.perConnectionMin }),
   });
+  if (bounds !== undefined) keepBusyConnections(server);
   const shares = bounds && new StreamShares(bounds.streams);
   const listening = (http2Server: NetServer): void => {
     if (bounds === undefined) return;
@@ -118,6 +119,15 @@ export async function untilNoticed(drainDelayMs: number): Promise<void> {
 
 /** An address that cannot be listened on: its message is one line that says what to do. */
 export class ListenError extends Error {}
+
+/**
+ * node:http2 counts a stream for a moment longer than its client does: one that opens as many as it may, again and again, is now and
+ * then reset (ENHANCE_YOUR_CALM), and after 100 of those its connection would be ended. grpc-js has no option for that number.
+ */
+function keepBusyConnections(server: Server): void {
+  type Carrier = { readonly commonServerOptions: { maxSessionRejectedStreams?: number } };
+  (server as unknown as Carrier).commonServerOptions.maxSessionRejectedStreams = 2 ** 31 - 1;
+}
 
 type Binding = { readonly how: ListenOptions; readonly listening: (http2Server: NetServer) => void };
 
