@@ -1,10 +1,13 @@
+import { sidecarRuntime } from '../../../deploy/embedded/sidecar-runtime.ts';
 import { createClient } from '../../../src/client/create-client.ts';
+import { ResolveRequest, ResolverServiceService } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import type { ProcessFigures } from '../process-figures.ts';
 import { median, printTable } from '../report.ts';
 import { benchKey } from '../resolve/bench-routes.ts';
 import { spawnServer, type BenchServer } from '../spawn-server.ts';
 import type { SoakCounts } from './soak-tally.ts';
+import { applySteadyLoad } from './steady-load.ts';
 
 type Line = {
   /** Of one core. */
@@ -23,15 +26,20 @@ const mebibyte = 1_048_576;
 /** A sidecar that answers fewer is not alive. */
 const callsPerSecondMin = 1;
 
+/** In which it is found out what the sidecar can take. */
+const capacitySeconds = 5;
+
 /**
- * A sidecar on our engine at half of what it can take, with changes, cancellations, deadlines and connections that break all the
- * time. One line a minute; fails on any wrong answer, and on memory that grows from the middle third to the last.
+ * A sidecar on our engine, run as it is shipped, at half of what it can take, with changes, cancellations, deadlines and connections
+ * that break all the time. What makes up the half is h2load's: calls of one key at a steady rate. Beside it callers of our own look at
+ * every answer. One line a minute; fails on any wrong answer, and on memory that grows from the middle third to the last.
  */
 export async function benchSoak({ seconds, routes }: BenchOptions): Promise<void> {
   await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) }, 1);
   await using sidecar = await spawnServer('test/bench/resolve/sidecar-server.ts', {
     TM_SIDECAR_SOURCE: `grpc://${source.address}`,
     TM_SIDECAR_WIRE: 'wire',
+    ...sidecarRuntime,
   });
   await untilItHasRoutes(sidecar);
   await using load = await spawnServer(
@@ -40,8 +48,17 @@ export async function benchSoak({ seconds, routes }: BenchOptions): Promise<void
     1,
   );
   await source.ask(String(changesPerSecond));
-  const perSecond = Number(await load.ask('capacity'));
-  console.log(`${Math.round(perSecond)} calls/s at most; half of them for ${seconds} s, ${changesPerSecond} changes/s`);
+  const key = benchKey(routes >> 1);
+  const request = Buffer.from(ResolveRequest.encode({ key, hashKey: '', attributes: {}, method: '' }).finish());
+  const steady = { server: sidecar, path: ResolverServiceService.resolve.path, request };
+  const atMost = (await applySteadyLoad({ ...steady, seconds: capacitySeconds })).succeeded / capacitySeconds;
+  const checkedPerSecond = Number(await load.ask('capacity')) / 2;
+  const steadyPerSecond = atMost / 2;
+  console.log(
+    `${Math.round(atMost)} calls/s at most; half of them for ${seconds} s, ${Math.round(checkedPerSecond)} calls/s that are ` +
+      `looked at beside them, ${changesPerSecond} changes/s`,
+  );
+  const steadyCalls = applySteadyLoad({ ...steady, perSecond: steadyPerSecond, seconds });
   await sidecar.ask('figures');
   const lineSeconds = Math.min(lineSecondsMax, Math.max(1, Math.floor(seconds / 9)));
   const lines: Line[] = [];
@@ -54,7 +71,9 @@ export async function benchSoak({ seconds, routes }: BenchOptions): Promise<void
     lines.push({ cpuShare, counts, problems, figures: (await sidecar.ask('figures')) as ProcessFigures });
     printLine(lines, lineSeconds);
   }
-  judge(lines, seconds);
+  const { succeeded, failed } = await steadyCalls;
+  console.log(`${succeeded} calls at a steady rate were answered, ${failed} were not`);
+  judge(lines, seconds, failed);
 }
 
 /** Calls wait for the first snapshot: they would be measured as what the sidecar can take. */
@@ -85,14 +104,14 @@ function printLine(lines: readonly Line[], lineSeconds: number): void {
   for (const problem of problems) console.log(`  ${problem}`);
 }
 
-function judge(lines: readonly Line[], seconds: number): void {
+function judge(lines: readonly Line[], seconds: number, failed: number): void {
   const third = Math.floor(lines.length / 3);
   const rssMiB = (from: number, to: number | undefined): number =>
     median(lines.slice(from, to).map(({ figures }) => figures.rssBytes)) / mebibyte;
   const middle = rssMiB(third, 2 * third);
   const last = rssMiB(lines.length - third, undefined);
   const total = (what: keyof SoakCounts): number => lines.reduce((sum, { counts }) => sum + counts[what], 0);
-  const [calls, errors] = [total('calls'), total('errors')];
+  const [calls, errors] = [total('calls'), total('errors') + failed];
   const isMoving = (lines.at(-1)?.counts.revision ?? 0) > (lines[0]?.counts.revision ?? 0);
   const isJudged = seconds >= judgedSecondsMin;
   printTable(
