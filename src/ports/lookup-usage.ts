@@ -21,7 +21,7 @@ export type UsageFilter = RouteKey & {
 export type VersionUsage = Omit<RouteKey, 'tenant'> & {
   readonly lookups: number;
   /** The beginning of the last hour in which it was looked up, ms since the epoch. */
-  readonly lastHourMs: number;
+  readonly lastLookupTimeMs: number;
 };
 
 /** How often versions are looked up, added up by hour of the store's clock. */

@@ -74,11 +74,11 @@ describe('lookup usage', () => {
       ['cart/production/v1', 113],
       ['cart/production/v2', 5],
     ]);
-    const lastHourMs = (await listed(tenant))?.[0]?.lastHourMs ?? 0;
-    expect(lastHourMs % hourMs).toBe(0);
+    const lastLookupTimeMs = (await listed(tenant))?.[0]?.lastLookupTimeMs ?? 0;
+    expect(lastLookupTimeMs % hourMs).toBe(0);
     const { rows } = await client.query<{ age: number }>(
       'SELECT (extract(epoch FROM clock_timestamp()) * 1000 - $1::float8)::float8 AS age',
-      [lastHourMs],
+      [lastLookupTimeMs],
     );
     expect(rows[0]?.age).toBeGreaterThanOrEqual(0);
     expect(rows[0]?.age).toBeLessThan(2 * hourMs);
@@ -178,13 +178,13 @@ describe('lookup usage', () => {
             (filter.version === '' || row.version === filter.version) &&
             row.hour >= Math.floor((filter.startTimeMs ?? 0) / hourMs) * hourMs,
         );
-        const expected = new Map<string, { lookups: number; lastHourMs: number }>();
+        const expected = new Map<string, { lookups: number; lastLookupTimeMs: number }>();
         for (const { service, environment, version, hour, lookups } of wanted) {
           const name = `${service}/${environment}/${version}`;
-          const before = expected.get(name) ?? { lookups: 0, lastHourMs: 0 };
+          const before = expected.get(name) ?? { lookups: 0, lastLookupTimeMs: 0 };
           expected.set(name, {
             lookups: before.lookups + lookups,
-            lastHourMs: Math.max(before.lastHourMs, hour),
+            lastLookupTimeMs: Math.max(before.lastLookupTimeMs, hour),
           });
         }
         const found: VersionUsage[] = [];

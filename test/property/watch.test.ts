@@ -265,7 +265,7 @@ type Begin = {
 it('keeps the contract of Watch whatever its watchers do', async () => {
   const totals: Record<string, number> = {};
   await fc.assert(
-    fc.asyncProperty(server, fc.array(step, { minLength: 20, maxLength: 80 }), async (which, steps) => {
+    fc.asyncProperty(server, fc.array(step, { minLength: 20, maxLength: 80, size: 'max' }), async (which, steps) => {
       const run = new Run(which);
       for (const next of steps) await run.step(next);
       await run.end();

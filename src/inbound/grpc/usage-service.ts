@@ -43,10 +43,10 @@ export function usageHandlers({ usage, admission }: UsageHandlersOptions): Handl
       const last = usages.at(-1);
       const more = found.length > size && last !== undefined;
       return {
-        usages: usages.map(({ lookups, lastHourMs, ...version }) => ({
+        usages: usages.map(({ lookups, lastLookupTimeMs, ...version }) => ({
           ...version,
           lookups: BigInt(lookups),
-          lastHour: new Date(lastHourMs),
+          lastLookupTime: new Date(lastLookupTimeMs),
         })),
         nextPageToken: more ? encodePageToken(question, [last.service, last.environment, last.version]) : '',
       };

@@ -76,6 +76,6 @@ export class PostgresLookupUsage implements LookupUsage {
   }
 }
 
-function usageFromRow({ last_hour: lastHourMs, ...usage }: UsageRow & { readonly service: string }): VersionUsage {
-  return { ...usage, lastHourMs };
+function usageFromRow({ last_hour: lastLookupTimeMs, ...usage }: UsageRow & { readonly service: string }): VersionUsage {
+  return { ...usage, lastLookupTimeMs };
 }

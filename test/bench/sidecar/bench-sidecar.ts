@@ -33,21 +33,31 @@ export async function benchSidecar(options: BenchOptions): Promise<void> {
 
 const megabyte = 1024 * 1024;
 
+/** A scope of 100 routes; each service of the benches has two. */
+const scopeRoutes = 100;
+const scope = Array.from({ length: scopeRoutes / 2 }, (_, index) => benchKey(2 * index).service).join(',');
+
 async function benchMemory(): Promise<void> {
   const rows: (string | number)[][] = [];
+  const held = [0, 0, 100, 10_000, 100_000].map((routes) => ({ routes, services: undefined }));
+  const fleets = [1_000, 100_000].map((routes) => ({ routes, services: scope }));
   // The first fills the cache.
-  for (const [index, routes] of [0, 0, 100, 10_000, 100_000].entries()) {
+  for (const [index, { routes, services }] of [...held, ...fleets].entries()) {
     await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
-    await using sidecar = await startSidecar(source);
-    if (routes > 0) await isHeld(sidecar, routes);
+    await using sidecar = await startSidecar(source, services);
+    if (routes > 0) await isHeld(sidecar, services === undefined ? routes : scopeRoutes);
     const { rss, heapUsed } = await memoryOf(sidecar);
-    if (index > 0) rows.push([String(routes), '', rss / megabyte, heapUsed / megabyte]);
+    const name = services === undefined ? String(routes) : `${scopeRoutes} of ${routes}`;
+    if (index > 0) rows.push([name, '', rss / megabyte, heapUsed / megabyte]);
   }
   printTable(['routes held', '', 'process MB', 'heap MB after collection'], rows);
 }
 
-async function startSidecar(source: BenchServer): Promise<BenchServer> {
-  return await spawnServer('test/bench/resolve/sidecar-server.ts', { TM_SIDECAR_SOURCE: `grpc://${source.address}` });
+async function startSidecar(source: BenchServer, services?: string): Promise<BenchServer> {
+  return await spawnServer('test/bench/resolve/sidecar-server.ts', {
+    TM_SIDECAR_SOURCE: `grpc://${source.address}`,
+    ...(services !== undefined && { TM_SIDECAR_SERVICES: services }),
+  });
 }
 
 async function isHeld({ address }: BenchServer, routes: number): Promise<void> {

@@ -103,8 +103,8 @@ export interface VersionUsage {
   version: string;
   /** How often it was looked up in the hours that were asked for. */
   lookups: bigint;
-  /** The last hour in which it was: its beginning. */
-  lastHour?: Date | undefined;
+  /** The beginning of the last hour in which it was. */
+  lastLookupTime?: Date | undefined;
 }
 
 function createBaseReportUsageRequest(): ReportUsageRequest {
@@ -487,7 +487,7 @@ export const ListUsageResponse: MessageFns<ListUsageResponse> = {
 };
 
 function createBaseVersionUsage(): VersionUsage {
-  return { service: "", environment: "", version: "", lookups: 0n, lastHour: undefined };
+  return { service: "", environment: "", version: "", lookups: 0n, lastLookupTime: undefined };
 }
 
 export const VersionUsage: MessageFns<VersionUsage> = {
@@ -507,8 +507,8 @@ export const VersionUsage: MessageFns<VersionUsage> = {
       }
       writer.uint32(32).int64(message.lookups);
     }
-    if (message.lastHour !== undefined) {
-      Timestamp.encode(toTimestamp(message.lastHour), writer.uint32(42).fork()).join();
+    if (message.lastLookupTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastLookupTime), writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -563,7 +563,7 @@ export const VersionUsage: MessageFns<VersionUsage> = {
               break;
             }
 
-            message.lastHour = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            message.lastLookupTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
         }
