@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { sidecarRuntime } from '../../../deploy/embedded/sidecar-runtime.ts';
 import { WheelClock } from '../../../sidecar/front/wheel-clock.ts';
 import { GrpcClient } from '../../../sidecar/wire/grpc/grpc-client.ts';
 import { wireLimits } from '../../../sidecar/wire/limits.ts';
@@ -23,7 +24,7 @@ type Run = {
   readonly peakMiB: number;
 };
 
-/** Each attack for a while, from another process, beside a client that behaves. Fails where an attacker gets what it wants. */
+/** Each attack on a server that runs as sidecars do, for a while, from another process, beside a client that behaves. Fails where an attacker gets what it wants. */
 export async function benchAttacks({ seconds }: BenchOptions): Promise<void> {
   const runs: Run[] = [await run(undefined, seconds)];
   for (const attack of attacks) runs.push(await run(attack, seconds));
@@ -44,7 +45,7 @@ export async function benchAttacks({ seconds }: BenchOptions): Promise<void> {
 
 async function run(attack: Attack | undefined, seconds: number): Promise<Run> {
   await using started = new AsyncDisposableStack();
-  const server = started.use(await spawnServer('test/bench/wire/echo-server.ts', {}));
+  const server = started.use(await spawnServer('test/bench/wire/echo-server.ts', sidecarRuntime));
   const variables = { BENCH_ATTACK: attack?.name ?? '', BENCH_ADDRESS: server.address };
   const attacker =
     attack === undefined ? undefined : started.use(await spawnServer('test/bench/wire/attacker.ts', variables, 1));

@@ -12,11 +12,11 @@ import { systemClock } from '../../../src/platform/clock.ts';
 /** What the methods of {@link testMethods} saw. */
 export type Seen = { readonly events: string[]; readonly calls: ServerCall[] };
 
-/** One method of each shape, and some that go wrong: `/test.Echo/...`. */
-export function testMethods(seen: Seen = { events: [], calls: [] }): ReadonlyMap<string, Method> {
+/** One method of each shape, and some that go wrong: `/test.Echo/...`. What they saw is kept if it is asked for. */
+export function testMethods(seen?: Seen): ReadonlyMap<string, Method> {
   const hears = (name: string): CallListener => ({
-    over: (why) => void seen.events.push(`${name} ${why}`),
-    drained: () => void seen.events.push(`${name} drained`),
+    over: (why) => void seen?.events.push(`${name} ${why}`),
+    drained: () => void seen?.events.push(`${name} drained`),
   });
   const methods: Record<string, Method> = {
     Unary: {
@@ -38,7 +38,7 @@ export function testMethods(seen: Seen = { events: [], calls: [] }): ReadonlyMap
     Never: {
       requests: 'one',
       handle: (_request, call) => {
-        seen.calls.push(call);
+        seen?.calls.push(call);
         call.listener = hears('Never');
       },
     },
@@ -88,11 +88,10 @@ export async function startTestServer(options: {
   readonly limits?: Partial<WireLimits>;
   readonly messageBytesMax?: number;
   readonly tls?: TlsOptions;
-}): Promise<AsyncDisposable & { readonly port: number; readonly server: WireServer; readonly errors: Error[] }> {
+}): Promise<AsyncDisposable & { readonly port: number; readonly server: WireServer }> {
   const clock = new WheelClock(systemClock);
   const limits = { ...wireLimits, ...options.limits };
   const messageBytesMax = options.messageBytesMax ?? 64 * 1024 * 1024;
-  const errors: Error[] = [];
   const server = new WireServer({
     acceptor: new GrpcAcceptor({
       methods: options.methods,
@@ -105,13 +104,11 @@ export async function startTestServer(options: {
     schedule: (run) => void setImmediate(run),
     limits,
     repeated: repeatedByServer,
-    onClosed: (error) => void (error !== undefined && errors.push(error)),
   });
   const port = await server.listen({ host: '127.0.0.1', port: 0 }, { tls: options.tls });
   return {
     port,
     server,
-    errors,
     [Symbol.asyncDispose]: async () => {
       server.close();
       await server.drain();
