@@ -52,8 +52,7 @@ export class SnapshotMemory {
         this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
       },
     });
-    const recency = new Recency(bytesMax);
-    this.#shelf = { groups, slabs, recency, services, onUnheldChange };
+    this.#shelf = { groups, slabs, recency: new Recency(bytesMax), services, onUnheldChange };
   }
 
   /** The tenant's memory; empty and not ready until its first snapshot. */
