@@ -9,8 +9,9 @@ export type Used = {
 
 /**
  * The time by which uses are told apart in an LRU: it passes as bytes are put in, a step for each 64th of what fits. Only the first use in
- * a step moves an entry to the end of the order, which is five places of memory that no cache of the processor has: a fifth of all that
- * a lookup among 100,000 routes costs (CPU profile), for an order of which nobody asks before something has to go.
+ * a step moves an entry to the end of the order, which touches five places of memory that no cache of the processor has. Among 100,000
+ * routes finding a group and moving it took 4.0 of a lookup's 17 µs, finding it alone 2.2 (one CPU profile each, on a busy machine), for
+ * an order of which nobody asks before something has to go.
  */
 export class Recency {
   readonly #stepBytes: number;
