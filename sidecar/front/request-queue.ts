@@ -1,22 +1,27 @@
 import type { ServerCall } from '../wire/grpc/server-call.ts';
 
-type Waiting = { readonly resolve: (next: IteratorResult<Buffer, undefined>) => void };
+type Waiting<Message> = { readonly resolve: (next: IteratorResult<Message, undefined>) => void };
 
 /**
  * The messages of a call, for one reader. What has come and has not been read stays within the window of the stream: the
  * call pauses while there is any, so the caller fills its window and waits.
  */
-export class RequestQueue implements AsyncIterableIterator<Buffer, undefined> {
+export class RequestQueue<Message> implements AsyncIterableIterator<Message, undefined> {
   readonly #call: ServerCall;
-  readonly #messages: Buffer[] = [];
+  readonly #messages: Message[] = [];
   #hasEnded = false;
-  #waiting: Waiting | undefined;
+  #waiting: Waiting<Message> | undefined;
 
   constructor(call: ServerCall) {
     this.#call = call;
   }
 
-  push(message: Buffer): void {
+  /** Whether the reader has taken all that has come, and waits for the next. */
+  get isAwaited(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  push(message: Message): void {
     const waiting = this.#waiting;
     if (waiting !== undefined) {
       this.#waiting = undefined;
@@ -33,7 +38,7 @@ export class RequestQueue implements AsyncIterableIterator<Buffer, undefined> {
     this.#waiting = undefined;
   }
 
-  next(): Promise<IteratorResult<Buffer, undefined>> {
+  next(): Promise<IteratorResult<Message, undefined>> {
     const value = this.#messages.shift();
     if (this.#messages.length === 0 && !this.#hasEnded) this.#call.resume();
     if (value !== undefined) return Promise.resolve({ done: false, value });
@@ -43,7 +48,7 @@ export class RequestQueue implements AsyncIterableIterator<Buffer, undefined> {
     });
   }
 
-  return(): Promise<IteratorResult<Buffer, undefined>> {
+  return(): Promise<IteratorResult<Message, undefined>> {
     return Promise.resolve({ done: true, value: undefined });
   }
 

@@ -1,4 +1,4 @@
-import { BegunAnswers, encoded } from '../../src/platform/grpc/begun-answers.ts';
+import { encoded } from '../../src/platform/grpc/begun-answers.ts';
 import { correlationHeader, givenCorrelationId } from '../../src/platform/grpc/correlation.ts';
 import type {
   BegunAnswer,
@@ -11,32 +11,18 @@ import type {
   UnaryHandler,
 } from '../../src/platform/grpc/handlers.ts';
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
-import { untilDraining } from '../../src/platform/grpc/until-draining.ts';
 import type { AlarmClock } from '../wire/alarm.ts';
-import type { Method, RequestListener, ServerCall } from '../wire/grpc/server-call.ts';
-import { okStatus } from '../wire/grpc/status-code.ts';
+import type { Method, ServerCall } from '../wire/grpc/server-call.ts';
 import { HeaderField } from '../wire/hpack/header-field.ts';
-import { RequestQueue } from './request-queue.ts';
+import { bidi } from './wire-bidi.ts';
 import { WireContext } from './wire-context.ts';
+import { type Bound, end, fail } from './wire-ending.ts';
 import { wireWriter } from './wire-writer.ts';
 
 export type WireServiceOptions<Service extends ServiceShape> = ServiceOptions & {
   readonly clock: AlarmClock;
   readonly instants?: Instants<Service>;
 };
-
-type Options = ServiceOptions & { readonly clock: AlarmClock };
-type Serialize = (response: unknown) => Uint8Array;
-type Decode = (bytes: Buffer) => unknown;
-type Bound = {
-  readonly path: string;
-  readonly decode: Decode;
-  readonly serialize: Serialize;
-  readonly instant: Instant | undefined;
-  readonly options: Options;
-};
-
-type Ending = { readonly call: ServerCall; readonly context: WireContext; readonly bound: Bound };
 
 /** Turns typed handlers into methods of the engine, by path: what `bindService` is for grpc-js. */
 export function bindWireService<Service extends ServiceShape>(
@@ -56,7 +42,7 @@ export function bindWireService<Service extends ServiceShape>(
           throw options.malformed(error);
         }
       },
-      serialize: method.responseSerialize as unknown as Serialize,
+      serialize: method.responseSerialize as unknown as Bound['serialize'],
       instant: (instants as Readonly<Record<string, Instant | undefined>>)[name],
       options,
     };
@@ -110,7 +96,7 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
     const writer = wireWriter(call, context, bound.serialize);
     try {
       await handler(bound.decode(request), writer, context);
-      end(call, context, bound);
+      end({ call, context, bound });
     } catch (error) {
       fail(error, { call, context, bound });
     } finally {
@@ -123,80 +109,6 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
       if (call.occupy(request.length)) void run(Buffer.from(request), call);
     },
   };
-}
-
-function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
-  const run = async (call: ServerCall, context: WireContext, queue: RequestQueue): Promise<void> => {
-    const begun = new BegunAnswers();
-    const writer = begun.completing(wireWriter(call, context, bound.serialize), bound.serialize);
-    try {
-      await handler(decodedEach(queue, { call, context, bound, begun }), writer, context);
-      end(call, context, bound);
-    } catch (error) {
-      fail(error, { call, context, bound });
-    } finally {
-      call.vacate();
-    }
-  };
-  return {
-    requests: 'many',
-    open: (call): RequestListener => {
-      const context = new WireContext(call, {
-        draining: bound.options.draining,
-        wallMs: () => bound.options.clock.wallMs(),
-      });
-      const queue = new RequestQueue(call);
-      call.begin();
-      call.occupy(0);
-      void run(call, context, queue);
-      return {
-        message: (bytes, isShared) => queue.push(isShared ? Buffer.from(bytes) : bytes),
-        ended: () => queue.end(),
-        drained: () => context.drained(),
-        over: (why) => {
-          context.over(why);
-          queue.end();
-        },
-      };
-    },
-  };
-}
-
-/** What an instant answers, the handler never sees; it is answered in its place in the order all the same. */
-async function* decodedEach(
-  queue: RequestQueue,
-  { call, context, bound, begun }: Ending & { readonly begun: BegunAnswers },
-): AsyncIterable<unknown> {
-  const { instant, decode, options } = bound;
-  for await (const request of untilDraining(queue, options)) {
-    const answer = instant?.(request);
-    if (answer === undefined) yield decode(request);
-    else if (!Buffer.isBuffer(answer)) yield decode(begun.begin(answer));
-    else if (call.isOver) return;
-    else if (!call.sendRaw(answer)) await context.untilDrained();
-  }
-}
-
-function end(call: ServerCall, context: WireContext, { options }: Bound): void {
-  call.finish(okStatus, context.trailers);
-  resetUnread(call, options);
-}
-
-function fail(error: unknown, { call, context, bound }: Ending): void {
-  // After a cancellation nobody reads the status, and the error is only its echo.
-  if (context.isOver) return;
-  const { options, path } = bound;
-  const status = options.statusOf(error, { method: path, correlationId: context.correlationId });
-  const details = new HeaderField('grpc-status-details-bin', Buffer.from(status.statusDetails).toString('base64'));
-  call.finish({ code: status.code, message: status.details }, [...context.trailers, details]);
-  resetUnread(call, options);
-}
-
-/** A status goes out behind the messages before it, which a client that does not read keeps where they are: for ever, if it may. */
-function resetUnread(call: ServerCall, { clock, statusLingerMs }: Options): void {
-  if (!call.isWaiting) return;
-  const ring = (): void => call.abort('ENHANCE_YOUR_CALM');
-  clock.arm({ dueMs: 0, ring }, clock.monotonicMs() + statusLingerMs);
 }
 
 /** A correlation id goes back when one came in. None is made: it would go to no log and no other process. */

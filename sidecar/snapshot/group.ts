@@ -15,6 +15,7 @@ import {
   type Span,
 } from './group-block.ts';
 import { HeldPolicy } from './held-policy.ts';
+import type { Used } from './recency.ts';
 import type { Counted, GroupUsage } from '../usage/lookup-usage.ts';
 import { slotBytesOf, type Place, type Slabs } from './slabs.ts';
 
@@ -31,13 +32,14 @@ export const groupBytesMin = groupBytes + slotBytesOf(0);
  * of bytes. It is replaced, never changed; but once it has been replaced in memory its block is given to others, so whoever
  * reads it does that at once. `routes` and `policy` are decoded each time: lookups use {@link seek} instead.
  */
-export class Group implements ServiceEnvironment, Counted {
+export class Group implements ServiceEnvironment, Counted, Used {
   /** The revision that it is known at: older changes are in it already. A snapshot tells it with its last part. */
   asOf: number;
   /** About how much memory it takes. */
   readonly bytes: number;
   /** Where its lookups are counted; undefined: there were none since the last report. */
   usage: GroupUsage | undefined;
+  usedIn = 0;
   readonly #policy: HeldPolicy | undefined;
   #block: Buffer;
   #start: number;

@@ -10,7 +10,9 @@ import { sidecarLimits } from '../limits.ts';
 import { addToGroup, changeGroup, groupBytesMin, type Group } from './group.ts';
 import { addToDigest, moveDigest } from './move-digest.ts';
 import { readRecords, type DiskSnapshot } from './disk-format.ts';
+import { Recency } from './recency.ts';
 import { Slabs } from './slabs.ts';
+import { tenantRecord } from './tenant-record.ts';
 
 export type SnapshotMemoryOptions = {
   readonly bytesMax: number;
@@ -24,6 +26,7 @@ export type SnapshotMemoryOptions = {
 type Shelf = Pick<Required<SnapshotMemoryOptions>, 'services' | 'onUnheldChange'> & {
   readonly groups: LRUCache<string, Group>;
   readonly slabs: Slabs;
+  readonly recency: Recency;
 };
 
 /**
@@ -49,7 +52,7 @@ export class SnapshotMemory {
         this.#tenants.get(key.slice(0, key.indexOf('/')))?.forget(key);
       },
     });
-    this.#shelf = { groups, slabs, services, onUnheldChange };
+    this.#shelf = { groups, slabs, recency: new Recency(bytesMax), services, onUnheldChange };
   }
 
   /** The tenant's memory; empty and not ready until its first snapshot. */
@@ -110,6 +113,7 @@ export class TenantMemory implements TenantView {
   readonly #name: string;
   readonly #groups: LRUCache<string, Group>;
   readonly #slabs: Slabs;
+  readonly #recency: Recency;
   readonly #services: ReadonlySet<string> | undefined;
   readonly #onUnheldChange: Shelf['onUnheldChange'];
   readonly #listeners = new Set<() => void>();
@@ -125,10 +129,11 @@ export class TenantMemory implements TenantView {
   #digest: ConfigurationDigest | undefined;
   #stagedDigest = new ConfigurationDigest();
 
-  constructor(name: string, { groups, slabs, services, onUnheldChange }: Shelf) {
+  constructor(name: string, { groups, slabs, recency, services, onUnheldChange }: Shelf) {
     this.#name = name;
     this.#groups = groups;
     this.#slabs = slabs;
+    this.#recency = recency;
     this.#services = services;
     this.#onUnheldChange = onUnheldChange;
   }
@@ -167,12 +172,14 @@ export class TenantMemory implements TenantView {
   }
 
   find(service: string, environment: string): Group | undefined {
-    return this.#groups.get(`${this.#name}/${service}/${environment}`);
+    return this.findNamed(this.#keyOf(service, environment));
   }
 
   /** The same by `tenant/service/environment`: whoever has that text at hand spares making it. The tenant must be this one. */
   findNamed(name: string): Group | undefined {
-    return this.#groups.get(name);
+    const group = this.#groups.peek(name);
+    if (group !== undefined && this.#recency.isFirstUse(group)) this.#groups.get(name);
+    return group;
   }
 
   /** Every group that is held. */
@@ -370,6 +377,7 @@ export class TenantMemory implements TenantView {
   #put(key: string, group: Group): void {
     this.#touched?.add(key);
     this.#keys.add(key);
+    this.#recency.put(group, group.bytes);
     this.#groups.set(key, group);
     if (this.#groups.has(key)) return;
     // Larger than the whole memory: lru-cache does not take it.
@@ -389,9 +397,4 @@ export class TenantMemory implements TenantView {
   #notify(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** What a sidecar knows of a tenant itself: that it is there. */
-function tenantRecord(tenant: string, state: Tenant['state'], revision: number): Tenant {
-  return { tenant, displayName: '', quotas: {}, state, etag: '', ownRevision: 0, revision, createTimeMs: 0 };
 }

@@ -14,6 +14,9 @@ const slots = 2_048;
 /** Of fields 1, 2 and 3 of a RouteKey: a byte of tag and one of length before each text. */
 const tags = { tenant: 0x0a, service: 0x12, environment: 0x1a } as const;
 const fieldHeadBytes = 2;
+/** Three names, and what stands between them. */
+const nameBytesMax = 3 * limits.nameLengthMax + 2;
+const slash = 0x2f;
 
 /**
  * Names of groups as lookups spell them, remembered: apps look up the same few again and again, and comparing bytes takes a third of
@@ -21,6 +24,9 @@ const fieldHeadBytes = 2;
  */
 export class GroupNames {
   readonly #slots: (NamedGroup | undefined)[] = Array.from({ length: slots }, () => undefined);
+  /** Of what is in the slots. Most of what another group has taken the slot of is told by this, without looking at its texts. */
+  readonly #hashes = new Int32Array(slots);
+  readonly #scratch = Buffer.allocUnsafeSlow(nameBytesMax);
   // The key under way, and where its fields begin.
   #bytes: Buffer = Buffer.alloc(0);
   #tenantAt = 0;
@@ -41,11 +47,14 @@ export class GroupNames {
     this.#environmentAt = this.#endOfField(this.#serviceAt, tags.service, end);
     this.#end = this.#endOfField(this.#environmentAt, tags.environment, end);
     if (this.#end < 0) return undefined;
-    const slot = this.#slot();
-    const known = this.#slots[slot];
+    const hash = this.#hash();
+    const slot = (hash ^ (hash >>> 15)) & (slots - 1);
+    const known = this.#hashes[slot] === hash ? this.#slots[slot] : undefined;
     if (known !== undefined && this.#isSpelled(known)) return known;
     const read = this.#textsOf();
-    if (read !== undefined) this.#slots[slot] = read;
+    if (read === undefined) return undefined;
+    this.#slots[slot] = read;
+    this.#hashes[slot] = hash;
     return read;
   }
 
@@ -58,11 +67,11 @@ export class GroupNames {
   }
 
   /** FNV-1a over the three fields, heads and all. */
-  #slot(): number {
+  #hash(): number {
     const bytes = this.#bytes;
     let hash = 0x81_1c_9d_c5;
     for (let at = this.#tenantAt; at < this.#end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01_00_01_93);
-    return (hash ^ (hash >>> 15)) & (slots - 1);
+    return hash | 0;
   }
 
   #isSpelled({ tenant, service, environment }: NamedGroup): boolean {
@@ -81,20 +90,42 @@ export class GroupNames {
     return true;
   }
 
+  /** One text is made of the bytes, and the others are parts of it: three calls out of JavaScript less. */
   #textsOf(): NamedGroup | undefined {
-    const tenant = printableText(this.#bytes, this.#tenantAt + fieldHeadBytes, this.#serviceAt);
-    const service = printableText(this.#bytes, this.#serviceAt + fieldHeadBytes, this.#environmentAt);
-    const environment = printableText(this.#bytes, this.#environmentAt + fieldHeadBytes, this.#end);
-    if (tenant === '' || service === '' || environment === '') return undefined;
-    return { tenant, service, environment, name: `${tenant}/${service}/${environment}` };
+    const tenantEnd = this.#copyText(this.#tenantAt, this.#serviceAt, 0);
+    const serviceEnd = this.#copyText(this.#serviceAt, this.#environmentAt, tenantEnd + 1);
+    const end = this.#copyText(this.#environmentAt, this.#end, serviceEnd + 1);
+    const scratch = this.#scratch;
+    if (!isPrintable(scratch, 0, tenantEnd)) return undefined;
+    if (!isPrintable(scratch, tenantEnd + 1, serviceEnd) || !isPrintable(scratch, serviceEnd + 1, end))
+      return undefined;
+    scratch[tenantEnd] = scratch[serviceEnd] = slash;
+    const name = scratch.toString('latin1', 0, end);
+    return {
+      name,
+      tenant: name.slice(0, tenantEnd),
+      service: name.slice(tenantEnd + 1, serviceEnd),
+      environment: name.slice(serviceEnd + 1),
+    };
   }
+
+  /** Where it ends in the scratch. */
+  #copyText(fieldAt: number, end: number, at: number): number {
+    let to = at;
+    for (let from = fieldAt + fieldHeadBytes; from < end; from++) this.#scratch[to++] = this.#bytes[from] ?? 0;
+    return to;
+  }
+}
+
+function isPrintable(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x20 || byte > 0x7e) return false;
+  }
+  return true;
 }
 
 /** Printable ASCII; '' when it is not. */
 export function printableText(bytes: Buffer, start: number, end: number): string {
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at] ?? 0;
-    if (byte < 0x20 || byte > 0x7e) return '';
-  }
-  return bytes.toString('latin1', start, end);
+  return isPrintable(bytes, start, end) ? bytes.toString('latin1', start, end) : '';
 }

@@ -16,6 +16,8 @@ const callers = [
   ['wire', 'wire', bytesCaller],
   ['library on grpc-js', 'grpc-js', libraryCaller],
   ['library on wire', 'wire', libraryCaller],
+  // What a call would cost if HTTP/2 and gRPC cost nothing: the same bytes over a socket of `node:net`.
+  ['a bare socket', 'socket', bytesCaller],
 ] as const;
 
 /** What a call costs its caller, and what connections that do nothing cost a server. */
@@ -23,9 +25,10 @@ export async function benchWireClient({ rounds, seconds }: BenchOptions): Promis
   await using engine = await spawnServer('test/bench/wire/engine-server.ts', {});
   const rows: (string | number)[][] = [];
   for (const depth of [1, 64]) {
-    const figures = new Map<string, { calls: number; cpuUs: number }[]>(callers.map(([name]) => [name, []]));
+    const here = callers.filter(([, kind]) => kind !== 'socket' || depth === 1);
+    const figures = new Map<string, { calls: number; cpuUs: number }[]>(here.map(([name]) => [name, []]));
     for (let round = 0; round < rounds; round++) {
-      for (const [name, kind, script] of callers) {
+      for (const [name, kind, script] of here) {
         const variables = { BENCH_ADDRESS: engine.address, BENCH_CLIENT: kind, BENCH_DEPTH: String(depth) };
         await using client = await spawnServer(script, variables, 1);
         figures.get(name)?.push((await client.ask(String(seconds))) as { calls: number; cpuUs: number });

@@ -55,6 +55,19 @@ test('the group that was asked for last is the last to go', () => {
   expect(memory.tenant('acme').find('b', 'production')).toBeUndefined();
 });
 
+test('a group that is asked for again and again outlives any number of others', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(300) });
+  const history = historyOf('acme', ['asked-for']);
+  const acme = memory.tenant('acme');
+  acme.replace(history.snapshot());
+  for (let other = 0; other < 1_000; other++) {
+    memory.tenant(`other-${other}`).replace(historyOf(`other-${other}`, ['c']).snapshot());
+    expect(acme.find('asked-for', 'production')).toBeDefined();
+  }
+  expect(memory.figures.evictions).toBeGreaterThan(500);
+  expect(acme.isComplete).toBe(true);
+});
+
 test('one change does not make a whole of a group that was dropped', () => {
   const memory = new SnapshotMemory({ bytesMax: roomFor(1) });
   const history = historyOf('acme', ['a', 'b']);
