@@ -308,6 +308,25 @@ export function describeFront(name: string, create: (options: { drainMs: number 
       await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
     });
 
+    test('leaves the socket alone that its successor made while its last calls were under way', async () => {
+      const path = join(owned.use(await makeSocketDirectory()).path, 'front.sock');
+      const leaving = await create({ drainMs: 5_000 });
+      const last = new ScriptedServices();
+      last.serve(leaving);
+      await leaving.listen(`unix:${path}`);
+      const caller = owned.adopt(new Client(`unix:${path}`, credentials.createInsecure()), (each) => each.close());
+      const call = caller.makeUnaryRequest(resolvePath, same, same, asking('wait'), () => {});
+      await expect.poll(() => last.contexts).toHaveLength(1);
+      const ended = once(call, 'status');
+      const stopped = leaving[Symbol.asyncDispose]();
+      await once(leaving.draining, 'abort');
+      await front.listen(`unix:${path}`);
+      last.release.resolve();
+      await ended;
+      await stopped;
+      expect((await stat(path)).isSocket()).toBe(true);
+    });
+
     test('makes a socket that is for its own user from the first moment, and leaves the mask as it was', async () => {
       const before = process.umask(0o002);
       owned.defer(() => void process.umask(before));
