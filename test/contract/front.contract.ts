@@ -317,13 +317,11 @@ export function describeFront(name: string, create: (options: { drainMs: number 
       const caller = owned.adopt(new Client(`unix:${path}`, credentials.createInsecure()), (each) => each.close());
       const call = caller.makeUnaryRequest(resolvePath, same, same, asking('wait'), () => {});
       await expect.poll(() => last.contexts).toHaveLength(1);
-      const ended = once(call, 'status');
-      const stopped = leaving[Symbol.asyncDispose]();
+      const [ended, stopped] = [once(call, 'status'), leaving[Symbol.asyncDispose]()];
       await once(leaving.draining, 'abort');
       await front.listen(`unix:${path}`);
       last.release.resolve();
-      await ended;
-      await stopped;
+      await Promise.all([ended, stopped]);
       expect((await stat(path)).isSocket()).toBe(true);
     });
 
