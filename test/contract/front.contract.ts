@@ -77,6 +77,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     afterEach(async () => {
       script.release.resolve();
       await owned.disposeAsync();
+      expect(script.begun).toBe(0);
     });
 
     function unary(
