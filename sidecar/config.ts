@@ -89,13 +89,15 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
     throw new SettingError(
       `TM_SIDECAR_SOCKET is longer than a socket's path can be (${sidecarLimits.socketPathBytesMax} bytes)`,
     );
+  const hasGroup = environment.optional('TM_SIDECAR_SOCKET_GROUP') !== undefined;
+  if (hasGroup && socketPath === undefined)
+    throw new SettingError('TM_SIDECAR_SOCKET_GROUP needs TM_SIDECAR_SOCKET: there is no socket to give to a group');
   return {
     ...access,
     socketPath,
-    socketGroupId:
-      environment.optional('TM_SIDECAR_SOCKET_GROUP') === undefined
-        ? undefined
-        : environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 }),
+    socketGroupId: hasGroup
+      ? environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 })
+      : undefined,
     front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'wire'),
     source,
     controlPlane,

@@ -216,9 +216,8 @@ async function openDisk(
 ): Promise<{ files: SnapshotFiles; restored: ReadonlyMap<string, number> } | undefined> {
   if (stateDirectory === undefined) return undefined;
   const files = new SnapshotFiles({ directory: stateDirectory, logger: parts.logger, processId: process.pid });
-  const isInScope = (tenant: string): boolean => scope.onDemand || scope.tenants.includes(tenant);
   try {
-    return { files, restored: await restoreMemories({ ...parts, files, isInScope }) };
+    return { files, restored: await restoreMemories({ ...parts, files, scope }) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new SettingError(`TM_SIDECAR_STATE_DIR=${stateDirectory} cannot be used: ${why}`, { cause: error });

@@ -55,6 +55,7 @@ class BidiCall implements RequestListener {
     } catch (error) {
       fail(error, { call, context, bound });
     } finally {
+      this.#begun.end();
       call.vacate();
     }
   }

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { ListenOptions } from '../../src/platform/grpc/listening.ts';
@@ -72,7 +71,6 @@ export function createWireFront(options: WireFrontOptions): Front {
   const acceptor = new GrpcAcceptor(calls);
   const limits = wireLimits;
   const server = new WireServer({ acceptor, clock, schedule, limits, repeated: repeatedByServer, onRefused });
-  const sockets: string[] = [];
   return {
     library: library.server,
     leaving: leaving.signal,
@@ -87,7 +85,7 @@ export function createWireFront(options: WireFrontOptions): Front {
     },
     listen: async (address, how = {}) => {
       await listenInside();
-      const listening = await listen({ server, sockets, how: wireListening(how, calls) }, address);
+      const listening = await listen(server, address, wireListening(how, calls));
       if (how.groupId !== undefined && address.startsWith('unix:'))
         await openToGroup(address.slice('unix:'.length), how.groupId);
       return listening;
@@ -104,7 +102,6 @@ export function createWireFront(options: WireFrontOptions): Front {
       inside[Symbol.dispose]();
       await library[Symbol.asyncDispose]();
       clock[Symbol.dispose]();
-      for (const path of sockets) await rm(path, { force: true });
     },
   };
 }
@@ -123,14 +120,12 @@ function wireListening({ tls, guard }: ListenOptions, calls: GrpcAcceptorOptions
   return { acceptor, tls: { cert, key, ca, requestCert: ca !== undefined, rejectUnauthorized: true } };
 }
 
-type Listening = { readonly server: WireServer; readonly sockets: string[]; readonly how: WireListening };
-
-async function listen({ server, sockets, how }: Listening, address: string): Promise<string> {
+/** A socket's file goes when it is closed (libuv unlinks it), and not once more later: by then it may be that of the next process. */
+async function listen(server: WireServer, address: string, how: WireListening): Promise<string> {
   if (address.startsWith('unix:')) {
     const path = address.slice('unix:'.length);
     await removeStaleSocket(path);
     await bindPrivately(address, () => server.listen({ path }, how));
-    sockets.push(path);
     return address;
   }
   const at = address.lastIndexOf(':');

@@ -70,6 +70,7 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
     } catch (error) {
       fail(error, { call, context, bound });
     } finally {
+      begun?.release();
       call.vacate();
     }
   };
@@ -85,6 +86,7 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
       if (Buffer.isBuffer(answer)) return call.answerRaw(answer, givenTrailers(call));
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
       if (call.occupy(request.length)) void run(answer?.rest ?? Buffer.from(request), call, answer);
+      else answer?.release();
     },
   };
 }

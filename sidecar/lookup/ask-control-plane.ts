@@ -27,12 +27,10 @@ import { controlPlaneGuard, sidecarLimits } from '../limits.ts';
 /** Who asks. */
 export type AskContext = Pick<CallContext, 'signal' | 'deadlineMs' | 'correlationId'>;
 
+type Answer = { resolution: Resolution; freshness: Freshness };
+
 /** Asks the control plane one lookup; rejects with a DomainError. */
-export type AskControlPlane = (
-  lookup: Lookup,
-  consistency: Consistency,
-  context: AskContext,
-) => Promise<{ resolution: Resolution; freshness: Freshness }>;
+export type AskControlPlane = (lookup: Lookup, consistency: Consistency, context: AskContext) => Promise<Answer>;
 
 export type AskControlPlaneOptions = {
   readonly client: Pick<TrafficManagerClient, 'resolver'>;
@@ -56,8 +54,12 @@ const unavailableAnswers: ReadonlySet<string> = new Set<ErrorReason>([
 
 /** Whether an error of a call speaks against the control plane. */
 function isFailure(error: unknown): boolean {
+  if (error instanceof NonsenseError) return true;
   return error instanceof TrafficManagerError && failures.has(error.code) && !unavailableAnswers.has(error.reason);
 }
+
+/** An answer to something else than was asked: as good as none. */
+class NonsenseError extends Error {}
 
 /** A caller left the control plane so little time that its silence says nothing about it. */
 class ImpatienceError extends Error {}
@@ -73,6 +75,7 @@ export function createAskControlPlane(options: AskControlPlaneOptions): AskContr
           ? controlPlaneGuard.timeoutMs
           : context.deadlineMs - clock.wallMs() - sidecarLimits.answerReserveMs;
       const timeoutMs = Math.max(1, Math.min(controlPlaneGuard.timeoutMs, remainingMs));
+      const askedAtMs = clock.monotonicMs();
       return client.resolver
         .resolve(
           {
@@ -85,11 +88,14 @@ export function createAskControlPlane(options: AskControlPlaneOptions): AskContr
           },
           { timeoutMs, signal: context.signal, correlationId: context.correlationId },
         )
-        .catch((error: unknown) => {
-          const late = error instanceof TrafficManagerError && error.code === 'DEADLINE_EXCEEDED';
-          if (!late || timeoutMs >= controlPlaneGuard.fairTimeoutMs) throw error;
-          throw new ImpatienceError(`the caller left ${Math.ceil(timeoutMs)} ms for an answer`, { cause: error });
-        });
+        .then(
+          (response) => answerFromWire(response, { lookup, consistency, wayMs: clock.monotonicMs() - askedAtMs }),
+          (error: unknown) => {
+            const late = error instanceof TrafficManagerError && error.code === 'DEADLINE_EXCEEDED';
+            if (!late || timeoutMs >= controlPlaneGuard.fairTimeoutMs) throw error;
+            throw new ImpatienceError(`the caller left ${Math.ceil(timeoutMs)} ms for an answer`, { cause: error });
+          },
+        );
     },
     {
       ...controlPlaneGuard,
@@ -104,12 +110,12 @@ export function createAskControlPlane(options: AskControlPlaneOptions): AskContr
   const deadline = (): number => clock.wallMs() + sidecarLimits.answerReserveMs + controlPlaneGuard.timeoutMs;
   return async (lookup, consistency, context) => {
     // Whoever has no deadline gets one: of the call and its retries together, and not of waiting for a place.
-    const call = (): Promise<ResolveResponse> => {
+    const call = (): Promise<Answer> => {
       const bounded = { ...context, deadlineMs: context.deadlineMs ?? deadline() };
       return withRetries(() => guarded(lookup, consistency, bounded), { budget, clock, random, context: bounded });
     };
     try {
-      return answerFromWire(await bulkheads.run(lookup.tenant, call, context.signal));
+      return await bulkheads.run(lookup.tenant, call, context.signal);
     } catch (error) {
       throw asDomainError(error);
     }
@@ -189,23 +195,35 @@ function consistencyToWire(consistency: Consistency): WireConsistency | undefine
   }
 }
 
-function answerFromWire({ route, trafficPolicy, selectionReason, matchRule, freshness }: ResolveResponse): {
-  resolution: Resolution;
-  freshness: Freshness;
-} {
+type Asked = { readonly lookup: Lookup; readonly consistency: Consistency; readonly wayMs: number };
+
+/** What was answered has aged on its way, if it is not of a moment of the call or of the past: all of the way, as staleness is never understated. */
+function answerFromWire(response: ResolveResponse, { lookup, consistency, wayMs }: Asked): Answer {
+  const { route, trafficPolicy, selectionReason, matchRule, freshness } = response;
   if (route === undefined || freshness === undefined)
-    throw new Error('the control plane answered without a route or its freshness');
+    throw new NonsenseError('the control plane answered without a route or its freshness');
+  const resolution = {
+    route: routeFromWire(route),
+    policy: trafficPolicy && policyFromWire(trafficPolicy),
+    reason: reasonFromWire(selectionReason),
+    matchRule,
+  };
+  const { key } = resolution.route;
+  const isAsked =
+    key.tenant === lookup.tenant && key.service === lookup.service && key.environment === lookup.environment;
+  if (!isAsked || (lookup.version !== '' && key.version !== lookup.version))
+    throw new NonsenseError('the control plane answered with a route that was not asked for');
+  const revision = Number(freshness.revision);
+  const stalenessMs = Number(freshness.stalenessMs);
+  if (stalenessMs < 0 || (consistency.kind === 'min_revision' && revision < consistency.revision))
+    throw new NonsenseError('the control plane answered with a freshness that cannot be');
+  const isAgeless = consistency.kind === 'strong' || isPast(consistency);
   return {
-    resolution: {
-      route: routeFromWire(route),
-      policy: trafficPolicy && policyFromWire(trafficPolicy),
-      reason: reasonFromWire(selectionReason),
-      matchRule,
-    },
+    resolution,
     freshness: {
       source: freshness.source === WireSource.FRESHNESS_SOURCE_HISTORY ? 'HISTORY' : 'CONTROL_PLANE',
-      revision: Number(freshness.revision),
-      stalenessMs: Number(freshness.stalenessMs),
+      revision,
+      stalenessMs: isAgeless ? stalenessMs : stalenessMs + wayMs,
       stale: freshness.stale,
     },
   };

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { Position } from '../../src/domain/change.ts';
-import type { Span } from './group-block.ts';
+import { isBlock, type Span } from './group-block.ts';
 import { groupFromContent, type Group } from './group.ts';
 
 /**
@@ -101,7 +101,9 @@ export function decodeSnapshot(file: Buffer, tenant: string): DiskSnapshot {
     throw new RefusedFileError('its checksum does not match: it was cut off or changed');
   const footerEnd = content.length - lengthBytes;
   const footerStart = footerEnd - content.readUInt32LE(footerEnd);
-  const footer = JSON.parse(content.toString('utf8', footerStart, footerEnd)) as Footer;
+  const footer = footerFrom(content.toString('utf8', Math.max(0, footerStart), footerEnd));
+  if (footer === undefined)
+    throw new RefusedFileError('what it says of itself cannot be understood: another program wrote it');
   if (footer.tenant !== tenant) throw new RefusedFileError(`it is of tenant ${footer.tenant}`);
   const records = { buffer: file, start: headBytes, end: footerStart };
   if (!areWhole(records))
@@ -109,10 +111,37 @@ export function decodeSnapshot(file: Buffer, tenant: string): DiskSnapshot {
   return { ...footer, records };
 }
 
+/** Undefined: it is none. A right checksum says that a file is as it was written, not that we wrote it. */
+function footerFrom(text: string): Footer | undefined {
+  try {
+    const footer = JSON.parse(text) as Footer;
+    const { tenant, state, position, complete, services, verifiedAtMs } = footer;
+    const isFooter =
+      typeof tenant === 'string' &&
+      (state === 'ACTIVE' || state === 'DELETED') &&
+      Number.isSafeInteger(position.revision) &&
+      typeof position.commitId === 'string' &&
+      typeof complete === 'boolean' &&
+      (services === null || Array.isArray(services)) &&
+      Number.isFinite(verifiedAtMs);
+    return isFooter ? footer : undefined;
+  } catch (error) {
+    // No JSON, or nothing that has these.
+    if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
 /** Looked at first, so that reading them stops half-way for no file. */
 function areWhole({ buffer, start, end }: Span): boolean {
   let at = start;
-  while (at + recordHeadBytes <= end) at = blockAt(buffer, at) + buffer.readUInt32LE(at + 2);
+  while (at + recordHeadBytes <= end) {
+    const blockStart = blockAt(buffer, at);
+    const blockEnd = blockStart + buffer.readUInt32LE(at + 2);
+    if (blockEnd > end || (blockEnd > blockStart && !isBlock({ buffer, start: blockStart, end: blockEnd })))
+      return false;
+    at = blockEnd;
+  }
   return at === end;
 }
 

@@ -113,6 +113,18 @@ export function* routesIn(block: Buffer, start: number): IterableIterator<BlockR
   }
 }
 
+/** Whether what is said to be a block is one, from its first byte to its last: of bytes that another program may have written. */
+export function isBlock({ buffer, start, end }: Span): boolean {
+  let at = start + groupHeadBytes;
+  if (at > end) return false;
+  at += buffer.readUInt32LE(start);
+  for (let left = routeCountIn(buffer, start); left > 0; left--) {
+    if (at + routeHeadBytes > end) return false;
+    at = endOfRoute(buffer, at);
+  }
+  return at === end;
+}
+
 /** Bytes of a whole block. */
 export function blockBytes(block: Buffer, start: number): number {
   let at = start + groupHeadBytes + block.readUInt32LE(start);

@@ -32,7 +32,18 @@ export class SnapshotSaver implements AsyncDisposable {
   remove(tenant: string): void {
     const saving = this.#saving.get(tenant);
     this.#saving.delete(tenant);
-    void saving?.[Symbol.asyncDispose]().then(() => this.#options.files.remove(tenant));
+    if (saving !== undefined) void this.#remove(tenant, saving);
+  }
+
+  async #remove(tenant: string, saving: Saving): Promise<void> {
+    const { files, logger } = this.#options;
+    try {
+      await saving[Symbol.asyncDispose]();
+      await files.remove(tenant);
+    } catch (error) {
+      // It stays, and is refused or asked about at the next start: a disk that fails must not end the process.
+      logger.warn({ tenant, error }, 'cannot remove the snapshot of a tenant that does not exist');
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,9 +1,9 @@
-import type { Position } from '../../src/domain/change.ts';
+import type { ChangeSubject, Position } from '../../src/domain/change.ts';
 import { backoffMs } from '../../src/platform/backoff.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Logger } from '../../src/platform/logger.ts';
 import { sidecarLimits } from '../limits.ts';
-import type { TenantMemory } from '../snapshot/snapshot-memory.ts';
+import type { SnapshotPart, TenantMemory } from '../snapshot/snapshot-memory.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 import { nextSyncState, type SyncEvent, type SyncState } from './sync-state.ts';
 
@@ -92,7 +92,8 @@ export class TenantSync implements AsyncDisposable {
       heard();
       if (stalenessMs !== undefined) {
         cutOff = undefined;
-        this.#verifiedAtMs = this.#options.clock.monotonicMs() - stalenessMs;
+        // Nobody was certain of it in the future.
+        this.#verifiedAtMs = this.#options.clock.monotonicMs() - Math.max(0, stalenessMs);
       }
       this.#transition(cutOff === undefined ? { kind: 'received' } : { kind: 'received_unproven', reason: cutOff });
     };
@@ -102,8 +103,12 @@ export class TenantSync implements AsyncDisposable {
         cutOff = reason;
         this.#transition({ kind: 'disconnected', reason });
       },
-      part: (part) => this.memory.stage(part),
+      part: (part) => {
+        this.#assertOwn(part);
+        this.memory.stage(part);
+      },
       snapshot: (snapshot, stalenessMs) => {
+        this.#assertOwn(snapshot);
         const { tenant: before, position } = this.memory;
         // What was certain of the memory of before says nothing of this one, unless it is at least as far.
         if (before === undefined || snapshot.position.revision < position.revision)
@@ -113,6 +118,7 @@ export class TenantSync implements AsyncDisposable {
         received(stalenessMs);
       },
       changes: (range, stalenessMs) => {
+        if (range.changes.some(({ subject }) => tenantOf(subject) !== this.tenant)) throw anotherTenants();
         const held = this.memory.position.revision;
         const fresh = range.changes.filter((change) => change.revision > held);
         const after = range.coalescedAfter ?? (fresh[0]?.revision ?? held + 1) - 1;
@@ -132,6 +138,12 @@ export class TenantSync implements AsyncDisposable {
         received(stalenessMs);
       },
     };
+  }
+
+  /** Answers are encoded as they come: another tenant's would be answered to callers of this one. */
+  #assertOwn({ routes, policies }: SnapshotPart): void {
+    const isOwn = ({ key }: { readonly key: { readonly tenant: string } }): boolean => key.tenant === this.tenant;
+    if (!routes.every(isOwn) || !policies.every(isOwn)) throw anotherTenants();
   }
 
   /** What a source is told that cannot be followed any further: the next attempt takes a snapshot. */
@@ -155,6 +167,21 @@ export class TenantSync implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
     await this.#running;
+  }
+}
+
+function anotherTenants(): Error {
+  return new Error('the source told of another tenant than it was asked for');
+}
+
+function tenantOf(subject: ChangeSubject): string {
+  switch (subject.kind) {
+    case 'tenant':
+      return subject.after.tenant;
+    case 'route':
+      return subject.after.key.tenant;
+    case 'traffic_policy':
+      return subject.key.tenant;
   }
 }
 

@@ -3,32 +3,54 @@ import type { Clock } from '../platform/clock.ts';
 import type { BegunAnswer } from '../platform/grpc/handlers.ts';
 import { answerParts, BatchReader, encodeBatch, splitBatch, type WaitingAnswer } from '../wire/batch-wire.ts';
 import type { AnswerSource } from './answer-source.ts';
+import type { BatchRoom } from './batch-room.ts';
 import { resolverLimits } from './limits.ts';
+
+export type BeginOptions = { readonly clock: Pick<Clock, 'monotonicMs'>; readonly room: BatchRoom };
 
 /**
  * Answers those lookups of a batch that a source answers at once; the others are for the handler, and one that waits for the control
  * plane costs the rest of its batch nothing. Undefined: all of them are for it.
+ * Throws OVERLOADED when there is no room to keep answers while others are waited for: the handler would need as much, and more time.
  */
 export function beginBatch(
   source: AnswerSource,
   request: Buffer,
-  clock: Pick<Clock, 'monotonicMs'>,
+  { clock, room }: BeginOptions,
 ): BegunAnswer | undefined {
   const reader = new BatchReader(request);
   const foundAtMs = clock.monotonicMs();
   const answers: (WaitingAnswer | undefined)[] = [];
   const rest: Buffer[] = [];
-  let bytesLeft: number = resolverLimits.batchAnswerBytesMax;
-  while (reader.next()) {
-    const answer = bytesLeft < 0 ? undefined : waitingAnswer(source, request, reader, foundAtMs);
-    answers.push(answer);
-    if (answer === undefined) rest.push(request.subarray(reader.fieldStart, reader.end));
-    else bytesLeft -= answer.bytes.length;
+  let [held, heldBytes] = [0, 0];
+  const release = (): void => {
+    room.give(held, heldBytes);
+    held = heldBytes = 0;
+  };
+  const isBegun = (): boolean => {
+    while (reader.next()) {
+      const answer = waitingAnswer(source, request, reader, foundAtMs);
+      answers.push(answer);
+      if (answer === undefined) rest.push(request.subarray(reader.fieldStart, reader.end));
+      else {
+        if (heldBytes + answer.bytes.length > resolverLimits.batchAnswerBytesMax) return false;
+        room.take(answer.bytes.length);
+        held++;
+        heldBytes += answer.bytes.length;
+      }
+    }
+    return reader.isWhole && rest.length > 0 && rest.length < answers.length;
+  };
+  let mayWait = false;
+  try {
+    mayWait = isBegun();
+  } finally {
+    if (!mayWait) release();
   }
-  const hasBoth = rest.length > 0 && rest.length < answers.length;
-  if (!reader.isWhole || !hasBoth || bytesLeft < 0) return undefined;
+  if (!mayWait) return undefined;
   return {
     rest: Buffer.concat(rest),
+    release,
     complete: (response) => {
       const others = splitBatch(response);
       // A submessage that ends early by a stray tag makes several of one, or one of several: see `decodeRequest`.

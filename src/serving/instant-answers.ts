@@ -4,6 +4,7 @@ import type { Instant, Instants } from '../platform/grpc/handlers.ts';
 import { BatchReader, firstFieldTag } from '../wire/batch-wire.ts';
 import { varintBytes, writeVarint } from '../wire/varint.ts';
 import type { AnswerSource } from './answer-source.ts';
+import { BatchRoom } from './batch-room.ts';
 import { beginBatch } from './begin-batch.ts';
 import { resolverLimits } from './limits.ts';
 
@@ -38,10 +39,11 @@ function instantResolve(source: AnswerSource): Instant {
  */
 function instantBatch(source: AnswerSource, clock: Pick<Clock, 'monotonicMs'>): Instant {
   const frame = new BatchFrame();
+  const begin = { clock, room: new BatchRoom() };
   return (request) => {
     const reader = new BatchReader(request);
     frame.begin();
-    while (reader.next()) if (!frame.append(source, request, reader)) return beginBatch(source, request, clock);
+    while (reader.next()) if (!frame.append(source, request, reader)) return beginBatch(source, request, begin);
     return reader.isWhole ? frame.finish() : undefined;
   };
 }

@@ -40,6 +40,13 @@ export const resolverLimits = {
    * without it 1,000 of those would be 512 MB.
    */
   batchAnswerBytesMax: 16 * 1024 * 1024,
+  /**
+   * The answers of all batches that wait for others: four of the largest batches, or 120 of 1,000 answers of 250 B. Those that instants have
+   * begun and those of the handlers have as much each.
+   */
+  waitingAnswerBytesMax: 64 * 1024 * 1024,
+  /** The objects around one of these. */
+  waitingAnswerBytes: 300,
   /** Memory that batches are put together in, kept: 1,000 answers of 250 B. */
   batchScratchBytes: 256 * 1024,
 } as const;

@@ -12,6 +12,7 @@ import { atFromWire } from '../wire/at-wire.ts';
 import { answerParts, encodeBatch, errorParts, type WaitingAnswer } from '../wire/batch-wire.ts';
 import { encodeResolution } from '../wire/resolve-wire.ts';
 import { toDomainError, toStatus } from '../wire/status.ts';
+import { BatchRoom } from './batch-room.ts';
 import { resolverLimits } from './limits.ts';
 
 /** Answers lookups; the control plane and the sidecar each have one. Rejects with a DomainError. */
@@ -32,23 +33,28 @@ export function resolverHandlers(
   resolver: Resolver,
   clock: Pick<Clock, 'monotonicMs'>,
 ): Handlers<typeof ResolverServiceService> {
+  const room = new BatchRoom();
   const batch = async (requests: readonly ResolveRequest[], context: CallContext): Promise<Buffer> => {
     checkCount(requests);
-    let bytesLeft: number = resolverLimits.batchAnswerBytesMax;
+    let [held, heldBytes] = [0, 0];
     const outcome = async (request: ResolveRequest): Promise<Outcome> => {
       try {
         const question = checked(request);
         const { resolution, freshness } = await resolver.resolve(question.lookup, question.consistency, context);
         // At once, so that a batch holds the bytes of its answers and not their objects.
         const bytes = encodeResolution(resolution, freshness);
-        bytesLeft -= bytes.length;
-        if (bytesLeft < 0) throw tooLarge();
+        if (heldBytes + bytes.length > resolverLimits.batchAnswerBytesMax) throw tooLarge();
+        room.take(bytes.length);
+        held++;
+        heldBytes += bytes.length;
         return { bytes, freshness, foundAtMs: isAgeless(question) ? Infinity : clock.monotonicMs() };
       } catch (error) {
         return { error: toDomainError(error) };
       }
     };
     const outcomes = await Promise.all(requests.map(outcome));
+    // It cannot have rejected: each outcome is an answer or its error.
+    room.give(held, heldBytes);
     const nowMs = clock.monotonicMs();
     return encodeBatch(
       outcomes.map((each) =>

@@ -77,6 +77,7 @@ export function describeFront(name: string, create: (options: { drainMs: number 
     afterEach(async () => {
       script.release.resolve();
       await owned.disposeAsync();
+      expect(script.begun).toBe(0);
     });
 
     function unary(
@@ -306,6 +307,23 @@ export function describeFront(name: string, create: (options: { drainMs: number 
       await expect(front.listen(`unix:${path}`)).rejects.toThrow(ListenError);
       await second[Symbol.asyncDispose]();
       await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+    });
+
+    test('leaves the socket alone that its successor made while its last calls were under way', async () => {
+      const path = join(owned.use(await makeSocketDirectory()).path, 'front.sock');
+      const leaving = await create({ drainMs: 5_000 });
+      const last = new ScriptedServices();
+      last.serve(leaving);
+      await leaving.listen(`unix:${path}`);
+      const caller = owned.adopt(new Client(`unix:${path}`, credentials.createInsecure()), (each) => each.close());
+      const call = caller.makeUnaryRequest(resolvePath, same, same, asking('wait'), () => {});
+      await expect.poll(() => last.contexts).toHaveLength(1);
+      const [ended, stopped] = [once(call, 'status'), leaving[Symbol.asyncDispose]()];
+      await once(leaving.draining, 'abort');
+      await front.listen(`unix:${path}`);
+      last.release.resolve();
+      await Promise.all([ended, stopped]);
+      expect((await stat(path)).isSocket()).toBe(true);
     });
 
     test('makes a socket that is for its own user from the first moment, and leaves the mask as it was', async () => {

@@ -10,18 +10,6 @@ import type { CallContext, Instant, StreamWriter } from '../../src/platform/grpc
 import { createLogger } from '../../src/platform/logger.ts';
 import { serviceOptions } from '../../src/serving/service-options.ts';
 
-/** Answers a part of what says so, and leaves everything else to the handlers. */
-const begin: Instant = (request) => {
-  if (!request.includes('begin ')) return undefined;
-  const [asked] = BatchResolveRequest.decode(request).requests;
-  if (asked === undefined) return undefined;
-  const rest = { requests: [{ ...asked, hashKey: asked.hashKey.slice('begin '.length) }] };
-  return {
-    rest: Buffer.from(BatchResolveRequest.encode(rest).finish()),
-    complete: (response) => Buffer.concat([Buffer.from('begun, '), response]),
-  };
-};
-
 /** Services of a front that do what the requests say, and note what they saw. */
 export class ScriptedServices {
   readonly contexts: CallContext[] = [];
@@ -29,6 +17,8 @@ export class ScriptedServices {
   /** Ends the calls that wait for it. */
   readonly release = Promise.withResolvers<void>();
   writer: StreamWriter<never> | undefined;
+  /** Answers that were begun, and not let go of yet. */
+  begun = 0;
 
   serve(front: Front): void {
     const options = serviceOptions({ logger: createLogger('test', 'silent'), draining: front.draining });
@@ -42,7 +32,7 @@ export class ScriptedServices {
         },
         streamResolve: (requests, writer, context) => this.#stream(requests, writer, context),
       },
-      { ...options, instants: { batchResolve: begin, streamResolve: begin } },
+      { ...options, instants: { batchResolve: this.#begin, streamResolve: this.#begin } },
     );
     front.serve(
       WatchServiceService,
@@ -53,6 +43,21 @@ export class ScriptedServices {
       options,
     );
   }
+
+  /** Answers a part of what says so, and leaves everything else to the handlers. */
+  readonly #begin: Instant = (request) => {
+    if (request.includes('full')) throw new DomainError('OVERLOADED', 'no room', { retryDelayMs: 1_000 });
+    if (!request.includes('begin ')) return undefined;
+    const [asked] = BatchResolveRequest.decode(request).requests;
+    if (asked === undefined) return undefined;
+    const rest = { requests: [{ ...asked, hashKey: asked.hashKey.slice('begin '.length) }] };
+    this.begun++;
+    return {
+      rest: Buffer.from(BatchResolveRequest.encode(rest).finish()),
+      complete: (response) => Buffer.concat([Buffer.from('begun, '), response]),
+      release: () => void this.begun--,
+    };
+  };
 
   async #resolve(hashKey: string, context: CallContext): Promise<Buffer> {
     this.contexts.push(context);

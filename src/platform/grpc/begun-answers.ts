@@ -10,6 +10,12 @@ export class BegunAnswers {
     return begun.rest;
   }
 
+  /** The stream is over: no response comes any more. */
+  end(): void {
+    this.#begun?.release();
+    this.#begun = undefined;
+  }
+
   /** The handler's writer. */
   completing<Response>(
     writer: StreamWriter<Response>,
@@ -18,9 +24,9 @@ export class BegunAnswers {
     return {
       ...writer,
       write: async (response) => {
-        const begun = this.#begun;
-        this.#begun = undefined;
-        await writer.write(begun === undefined ? response : begun.complete(encoded(response, serialize)));
+        const whole = this.#begun?.complete(encoded(response, serialize)) ?? response;
+        this.end();
+        await writer.write(whole);
       },
     };
   }

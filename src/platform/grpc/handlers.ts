@@ -18,7 +18,7 @@ export type Encoded = Uint8Array & { readonly encoded?: never };
 
 /**
  * Answers a request at once, from its bytes to a response that is framed already (`frame.ts`), or begins to; undefined: not this one,
- * which is then for the method's handler. It answers as the handler would. For methods whose answers are ready before they are
+ * which is then for the method's handler. It answers as the handler would, and what it throws is the call's status. For methods whose answers are ready before they are
  * asked for: nothing else of a call (its context, a promise, the message as an object) is made for them.
  */
 export type Instant = (request: Buffer) => Buffer | BegunAnswer | undefined;
@@ -29,6 +29,8 @@ export type BegunAnswer = {
   readonly rest: Buffer;
   /** The whole response, from the handler's response to `rest`. */
   readonly complete: (response: Uint8Array) => Encoded;
+  /** Lets go of what is there already: called once, when it has been completed or never will be. */
+  readonly release: () => void;
 };
 
 /** Methods of a service that some requests are answered at once of. */

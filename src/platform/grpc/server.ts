@@ -16,7 +16,10 @@ export type Stopping = {
   readonly draining: AbortSignal;
 };
 
-/** A gRPC server that listens where it is told, and stops in order. */
+/**
+ * A gRPC server that listens where it is told, and stops in order. A socket's file goes when it is closed (libuv unlinks it), and not
+ * once more when the calls have ended: by then it may be that of the next process.
+ */
 export type GrpcServer = AsyncDisposable &
   Stopping & {
     readonly server: Server;
@@ -72,7 +75,6 @@ export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServ
   };
   const leaving = new AbortController();
   const draining = new AbortController();
-  const sockets: string[] = [];
   return {
     server,
     leaving: leaving.signal,
@@ -85,7 +87,6 @@ export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServ
       const path = address.slice('unix:'.length);
       await removeStaleSocket(path);
       await bindPrivately(server, address, { how, listening });
-      sockets.push(path);
       if (how.groupId !== undefined) await openToGroup(path, how.groupId);
       return address;
     },
@@ -103,7 +104,6 @@ export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServ
           resolve();
         });
       });
-      for (const path of sockets) await rm(path, { force: true });
     },
   };
 }

@@ -105,7 +105,12 @@ function unary(handler: UnaryHandler<unknown, unknown>, { method, serialize, opt
     let { request } = call;
     let begun: BegunAnswer | undefined;
     if (instant !== undefined) {
-      const answer = instant.answer(request as Buffer);
+      let answer: Buffer | BegunAnswer | undefined;
+      try {
+        answer = instant.answer(request as Buffer);
+      } catch (error) {
+        return callback({ ...failure(error, method, contextOf(call, options), options), name: 'Error', message: '' });
+      }
       if (Buffer.isBuffer(answer)) return endAtOnce(call, answer, correlationIdIn(call));
       begun = answer;
       request = instant.decode(begun?.rest ?? (request as Buffer));
@@ -115,10 +120,12 @@ function unary(handler: UnaryHandler<unknown, unknown>, { method, serialize, opt
       const response = await handler(decoded(request), context);
       return begun === undefined ? response : begun.complete(encoded(response, serialize));
     };
-    run().then(
-      (response) => callback(null, response, trailersOf(context)),
-      (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
-    );
+    run()
+      .finally(() => begun?.release())
+      .then(
+        (response) => callback(null, response, trailersOf(context)),
+        (error: unknown) => callback({ ...failure(error, method, context, options), name: 'Error', message: '' }),
+      );
   };
 }
 
@@ -149,7 +156,11 @@ function bidi(handler: BidiHandler<unknown, unknown>, streaming: Streaming) {
     const begun = new BegunAnswers();
     const writer = begun.completing(http2Writer(stream, streaming.serialize), streaming.serialize);
     const requests = decodedEach(call, stream, { ...streaming, begun });
-    endWith(call, handler(requests, writer, context), { ...streaming, context });
+    endWith(
+      call,
+      handler(requests, writer, context).finally(() => begun.end()),
+      { ...streaming, context },
+    );
   };
 }
 

@@ -57,6 +57,35 @@ async function resolveWith(fields: Partial<ResolveRequest>, resolver = new Scrip
   return { response: ResolveResponse.decode(answer), asked: resolver.asked[0] };
 }
 
+test('batches whose answers wait for others are refused what there is no room for, until those have their answers', async () => {
+  const gate = Promise.withResolvers<void>();
+  const large = { ...route, labels: { large: 'x'.repeat(15 * 1024 * 1024) } };
+  const resolver: Resolver = {
+    resolve: async (lookup) => {
+      if (lookup.version === 'waits') await gate.promise;
+      const resolution = {
+        route: lookup.version === 'large' ? large : route,
+        policy: undefined,
+        reason: 'KEY' as const,
+      };
+      return { resolution, freshness: { source: 'SNAPSHOT', revision: 2, stalenessMs: 0, stale: false } };
+    },
+  };
+  const handlers = resolverHandlers(resolver, clock);
+  const requests = ['large', 'waits'].map((version) => requestOf({ key: exampleKey(version) }));
+  const ask = async () => {
+    const answer = await handlers.batchResolve({ requests }, contextOf());
+    if (!(answer instanceof Uint8Array)) throw new Error('an encoded answer');
+    return BatchResolveResponse.decode(answer).results.map(({ result }) => result?.$case);
+  };
+  const asked = Array.from({ length: 5 }, ask);
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  gate.resolve();
+  const outcomes = await Promise.all(asked);
+  expect(outcomes.filter(([first]) => first === 'error')).toEqual([['error', 'response']]);
+  expect(await ask()).toEqual(['response', 'response']);
+});
+
 describe('Resolve', () => {
   test('asks for what the request says', async () => {
     const { response, asked } = await resolveWith({

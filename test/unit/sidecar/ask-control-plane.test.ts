@@ -80,11 +80,11 @@ async function reasonOf(asked: Promise<unknown>): Promise<unknown> {
 test('it asks for the same, for as long as the caller waits, less what the way back takes', async () => {
   const { ask, calls, clock } = start(async () => exampleAnswer());
   const context = callContext({ deadlineMs: clock.wallMs() + 1_000 });
-  const { resolution, freshness } = await ask(lookup, { kind: 'min_revision', revision: 7 }, context);
+  const { resolution, freshness } = await ask(lookup, { kind: 'min_revision', revision: 2 }, context);
   expect(resolution).toMatchObject({ reason: 'KEY', route: { key: exampleKey(), lifecycle: { state: 'ACTIVE' } } });
   expect(freshness).toEqual({ source: 'CONTROL_PLANE', revision: 2, stalenessMs: 3, stale: false });
   const { tenant, service, environment, version } = lookup;
-  const consistency = { requirement: { $case: 'minRevision', value: 7n } };
+  const consistency = { requirement: { $case: 'minRevision', value: 2n } };
   expect(calls[0]?.request).toEqual({
     key: { tenant, service, environment, version },
     hashKey: 'user-1',
@@ -98,6 +98,38 @@ test('it asks for the same, for as long as the caller waits, less what the way b
     signal: context.signal,
     correlationId: context.correlationId,
   });
+});
+
+test('what is answered is older by the way that it took, but for what Postgres had during the call', async () => {
+  const { ask, clock } = start(async () => {
+    clock.advance(40);
+    return exampleAnswer();
+  });
+  expect((await ask(lookup, { kind: 'eventual' }, callContext())).freshness.stalenessMs).toBe(43);
+  expect((await ask(lookup, strong, callContext())).freshness.stalenessMs).toBe(3);
+});
+
+const nonsense: Record<string, (answer: ResolveResponse) => void> = {
+  'of another tenant': ({ route }) => Object.assign(route?.key ?? {}, { tenant: 'other' }),
+  'of another service': ({ route }) => Object.assign(route?.key ?? {}, { service: 'other' }),
+  'of another environment': ({ route }) => Object.assign(route?.key ?? {}, { environment: 'other' }),
+  'of another version': ({ route }) => Object.assign(route?.key ?? {}, { version: 'v9' }),
+  'from the future': ({ freshness }) => Object.assign(freshness ?? {}, { stalenessMs: -1n }),
+  'older than the revision that was asked for': ({ freshness }) => Object.assign(freshness ?? {}, { revision: 1n }),
+  'without a route': (answer) => Object.assign(answer, { route: undefined }),
+};
+
+test.each(Object.entries(nonsense))('an answer %s is none, and opens the breaker', async (_, spoil) => {
+  const { ask, calls } = start(async () => {
+    const answer = exampleAnswer();
+    spoil(answer);
+    return answer;
+  });
+  const asked = (): Promise<unknown> => ask(lookup, { kind: 'min_revision', revision: 2 }, callContext());
+  for (let count = 0; count < controlPlaneGuard.volumeMin; count++)
+    expect(await reasonOf(asked())).toBe('CONTROL_PLANE_UNAVAILABLE');
+  await asked().catch(() => undefined);
+  expect(calls).toHaveLength(controlPlaneGuard.volumeMin);
 });
 
 test.each([
@@ -214,7 +246,11 @@ test('what was not taken is tried again, as often as it may be and as the budget
 test('calls that the open breaker refuses earn no retries', async () => {
   let isThere = true;
   const unavailable = failing('UNAVAILABLE');
-  const { ask, calls } = start(async () => (isThere ? exampleAnswer() : await unavailable()), 10);
+  const { ask, calls } = start(async ({ request: { key } }) => {
+    if (!isThere) return await unavailable();
+    const answer = exampleAnswer();
+    return { ...answer, route: answer.route && { ...answer.route, key } };
+  }, 10);
   let services = 0;
   const askAnother = async (): Promise<unknown> =>
     await reasonOf(ask({ ...lookup, service: `other-${++services}` }, strong, callContext()));

@@ -101,6 +101,8 @@ describe('what cannot be used is refused in one line that names the variable', (
     ['TM_SIDECAR_ADDRESS', '127.0.0.1:70000'],
     ['TM_SIDECAR_ADDRESS', 'off'],
     ['TM_SIDECAR_SOCKET', `/run/${'x'.repeat(120)}.sock`],
+    // Without a socket that it could be for.
+    ['TM_SIDECAR_SOCKET_GROUP', '1001'],
     ['TM_SIDECAR_WIRE', 'http2'],
     ['TM_SIDECAR_SOURCE', 'nats://user:password@127.0.0.1'],
     ['TM_SIDECAR_SOURCE', 'nats://127.0.0.1:4222/stream'],

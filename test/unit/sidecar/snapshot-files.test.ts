@@ -176,6 +176,54 @@ test('where there is no file, nothing is said of it; what a killed process left 
   expect(refusals).toEqual([]);
 });
 
+/** A file as another program might write it: whole by its checksum. */
+async function rewrite(tenant: string, change: (content: Buffer) => Buffer): Promise<void> {
+  const content = change((await readFile(pathOf(tenant))).subarray(0, -32));
+  await writeFile(pathOf(tenant), Buffer.concat([content, createHash('sha256').update(content).digest()]));
+}
+
+const footers: Record<string, (footer: Footer) => unknown> = {
+  'without a position': (footer) => ({ ...footer, position: undefined }),
+  'without an age': (footer) => ({ ...footer, verifiedAtMs: null }),
+  'in an unknown state': (footer) => ({ ...footer, state: 'PAUSED' }),
+  'that is nothing': () => null,
+};
+
+test.each(Object.entries(footers))(
+  'a file with a footer %s is refused, though its checksum is right',
+  async (_, spoil) => {
+    const { memory } = example();
+    await files.write(memory, footerOf(memory));
+    await rewrite('acme', (content) => {
+      const start = content.length - 4 - content.readUInt32LE(content.length - 4);
+      const footer = JSON.parse(content.toString('utf8', start, content.length - 4)) as Footer;
+      const text = Buffer.from(JSON.stringify(spoil(footer)));
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(text.length);
+      return Buffer.concat([content.subarray(0, start), text, length]);
+    });
+    expect(await files.read('acme', null)).toBeUndefined();
+    expect(refusals.map(({ reason }) => reason)).toEqual([
+      'what it says of itself cannot be understood: another program wrote it',
+    ]);
+  },
+);
+
+test('a file with a group that does not end where its record does is refused, though its checksum is right', async () => {
+  const { memory } = example();
+  await files.write(memory, footerOf(memory));
+  await rewrite('acme', (content) => {
+    // The first group says that it has a thousand routes.
+    const names = (content[8] ?? 0) + (content[9] ?? 0);
+    content.writeUInt32LE(1_000, 8 + 18 + names + 4);
+    return content;
+  });
+  expect(await files.read('acme', null)).toBeUndefined();
+  expect(refusals.map(({ reason }) => reason)).toEqual([
+    'its records do not end where they should: another program wrote it',
+  ]);
+});
+
 test('a file whose records do not end where they should is refused, though its checksum is right', async () => {
   const { memory } = example();
   await files.write(memory, footerOf(memory));

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -89,4 +89,13 @@ test('the file of a tenant that does not exist any more goes', async () => {
   await saver[Symbol.asyncDispose]();
   while ((await savedRevision()) !== undefined) await new Promise<void>((resolve) => setImmediate(resolve));
   expect(await files.tenants()).toEqual([]);
+});
+
+test('a file that cannot be removed is told of, and ends nothing', async () => {
+  await rm(directory, { recursive: true });
+  await writeFile(directory, 'no directory any more');
+  // Nothing is held of a tenant that a caller made up.
+  saver.remove('acme');
+  while (said.length === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+  expect(said).toEqual(['cannot remove the snapshot of a tenant that does not exist']);
 });

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
-import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory, type HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
+import type { Change } from '../../../src/domain/change.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { FakeClock } from '../../fakes/fake-clock.ts';
@@ -167,6 +169,46 @@ test('it starts over only until it has', async () => {
   await clock.untilSomebodySleeps();
   clock.advance(baseMs);
   expect((await source.following(3)).after).toMatchObject(history.position);
+});
+
+const ofAnotherTenant: Record<string, (sink: ChangeSink, history: SidecarHistory) => void> = {
+  'in a part of a snapshot': (sink, history) => sink.part(strangers(history)),
+  'in a snapshot': (sink, history) => sink.snapshot(strangers(history), 0),
+  'in a change': (sink, history) => {
+    const { routes } = strangers(history);
+    const { changes, ...range } = rangeOf(history.commit(moveRoute(key, 'grpc://evil:1')));
+    const told = changes.flatMap((change) =>
+      routes.map((after): Change => ({ ...change, subject: { kind: 'route', before: undefined, after } })),
+    );
+    sink.changes({ ...range, changes: told }, 0);
+  },
+};
+
+function strangers(history: SidecarHistory): HeldSnapshot {
+  const snapshot = history.snapshot();
+  return { ...snapshot, routes: snapshot.routes.map((route) => ({ ...route, key: { ...key, tenant: 'stranger' } })) };
+}
+
+test.each(Object.entries(ofAnotherTenant))(
+  'a source that tells of another tenant %s is cut off',
+  async (_, telling) => {
+    await using run = await startLive();
+    const { following, sync, history } = run;
+    const { position } = sync.memory;
+    following.tell((sink) => telling(sink, history));
+    expect(following.isFollowed()).toBe(false);
+    expect(sync.memory.position).toEqual(position);
+    const group = sync.memory.find(key.service, key.environment);
+    expect([...(group?.routes.values() ?? [])].map((route) => route.key.tenant)).toEqual(['acme']);
+  },
+);
+
+test('a source that says it was certain in the future is certain now, and no longer than that', async () => {
+  await using run = await startLive();
+  const { following, sync, history, clock } = run;
+  following.tell((sink) => sink.confirmed(history.position, -1_000_000));
+  clock.advance(500);
+  expect(sync.stalenessMs()).toBe(500);
 });
 
 test('what is told twice is taken once', async () => {
