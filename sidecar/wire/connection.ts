@@ -211,8 +211,13 @@ export class Connection implements FrameReceiver, Watched {
     // §6.9.1: also what is ignored counts.
     if (!this.#receiveWindow.take(bytes))
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'more data than the window of the connection allows');
+    const isGivenUp = this.#streams.isGivenUp(frame.streamId);
     const stream = this.#streams.receiverOf(frame.streamId, bytes);
-    if (stream === undefined) return this.#controlFrames.count();
+    if (stream === undefined) {
+      stripPadding(frame);
+      // A window full of small messages may be under way when we give up a stream: that is nobody's fault.
+      return isGivenUp && frame.end > frame.start ? undefined : this.#controlFrames.count();
+    }
     if (!stream.receiveWindow.take(bytes)) return this.#refuse(stream, 'FLOW_CONTROL_ERROR');
     stream.heldBytes += bytes;
     stripPadding(frame);
@@ -250,7 +255,8 @@ export class Connection implements FrameReceiver, Watched {
     const isNew = acceptor !== undefined && this.#streams.isNewFromPeer(streamId);
     if (!isNew) {
       this.#streams.refuseHeaders(streamId);
-      return this.#controlFrames.count();
+      if (!this.#streams.expectsLateFrame()) this.#controlFrames.count();
+      return;
     }
     // Legal, and refused with a status; but every one of them is work.
     if (list.isTooLarge) this.#resets.count();
@@ -288,7 +294,10 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.end - frame.start !== 4) throw new ConnectionError('FRAME_SIZE_ERROR', 'RST_STREAM is 4 bytes');
     this.#streams.assertOpened(frame.streamId, 'RST_STREAM');
     const stream = this.#streams.find(frame.streamId);
-    if (stream === undefined) return this.#controlFrames.count();
+    if (stream === undefined) {
+      if (!this.#streams.expectsLateFrame()) this.#controlFrames.count();
+      return;
+    }
     // A flood of requests that are reset at once (CVE-2023-44487) makes work which nobody waits for.
     if (this.#options.acceptor !== undefined) this.#resets.count();
     stream.close('reset', errorNameOf(readUint32(frame.buffer, frame.start)));

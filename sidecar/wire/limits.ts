@@ -110,6 +110,8 @@ export const sentFrameBytesMax = 16_384;
  */
 export const windowUpdatesPerStream = 2;
 export const windowUpdatesPerDataFrame = 20;
+/** What a server may still say of a call that its client gave up, besides DATA: a response, trailers, a reset. */
+export const lateFramesPerStream = 3;
 /** What a connection gathers before it writes: two frames of the largest kind, and what surrounds them. */
 export const outputBufferBytes = 36 * 1024;
 /** Kept for the next that writes: 576 KiB; in one turn of the loop few connections have something to say. */

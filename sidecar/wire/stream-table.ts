@@ -5,6 +5,7 @@ import type { HeaderList } from './header-list.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
 import {
+  lateFramesPerStream,
   sentFrameBytesMax,
   streamBytes,
   windowUpdatesPerDataFrame,
@@ -48,6 +49,7 @@ export class StreamTable implements StreamCarrier {
   #lastId = 0;
   #lastSaid: number | undefined;
   #windowUpdatesExpected = 0;
+  #lateFramesExpected = 0;
   #frameBytesMax: number;
 
   constructor(options: StreamTableOptions) {
@@ -118,6 +120,7 @@ export class StreamTable implements StreamCarrier {
     this.#streams.set(id, stream);
     budget.charge(streamBytes);
     this.#windowUpdatesExpected += windowUpdatesPerStream;
+    if (!isServer) this.#lateFramesExpected += lateFramesPerStream;
     return stream;
   }
 
@@ -154,9 +157,22 @@ export class StreamTable implements StreamCarrier {
     this.assertOpened(id, 'DATA');
     this.#giveBackToConnection(bytes);
     if (stream !== undefined) stream.reset('STREAM_CLOSED');
-    else if (this.#closed.find(id) !== 'our_reset' && !this.isPastLast(id))
-      this.#options.output.resetStream(id, 'STREAM_CLOSED');
+    else if (!this.isGivenUp(id) && !this.isPastLast(id)) this.#options.output.resetStream(id, 'STREAM_CLOSED');
     return undefined;
+  }
+
+  /** Whether a peer may not have heard yet that we take nothing more of a stream. A client forgets what it gave up long ago. */
+  isGivenUp(id: number): boolean {
+    if (this.#streams.has(id)) return false;
+    const closedBy = this.#closed.find(id);
+    return closedBy === 'our_reset' || (closedBy === 'unknown' && !this.#options.isServer);
+  }
+
+  /** Counts a frame of a stream that is no more; false: it is more than the answers to calls that were given up. */
+  expectsLateFrame(): boolean {
+    if (this.#lateFramesExpected === 0) return false;
+    this.#lateFramesExpected--;
+    return true;
   }
 
   /** Holds a body against its content-length (§8.1.1); false: they differ. */
