@@ -1,7 +1,7 @@
-import type { Duplex } from 'node:stream';
 import { AbuseMeter } from './abuse-meter.ts';
 import { type ConnectionState, Ending, goAwayPing } from './ending.ts';
 import { ConnectionError, type ErrorName, errorNameOf } from './error-code.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { clientPreface, type Frame, frameFlags, frameTypes, readUint31, readUint32 } from './frame.ts';
 import { FrameReader, type FrameReceiver } from './frame-reader.ts';
 import { type HeaderBlock, HeaderBlocks, stripPadding } from './header-blocks.ts';
@@ -15,21 +15,6 @@ import { ReceiveWindow } from './receive-window.ts';
 import { applySettings, defaultSettings, settingsCount, windowBytesDefault } from './settings.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-import type { Surroundings } from './surroundings.ts';
-
-/** Takes the streams that a peer opens: gives each a consumer, or resets it. */
-export interface StreamAcceptor {
-  accept(stream: Stream, list: HeaderList, isLast: boolean): void;
-}
-
-export type ConnectionOptions = Surroundings & {
-  readonly socket: Duplex;
-  /** A server's takes streams, a client's opens them. */
-  readonly acceptor: StreamAcceptor | undefined;
-  readonly onClosed: (error: Error | undefined) => void;
-  /** A client's: told when its first stream begins, and when its last has ended. */
-  readonly onBusy?: (isBusy: boolean) => void;
-};
 
 const livenessPing = Buffer.from('liveness');
 
@@ -74,6 +59,7 @@ export class Connection implements FrameReceiver, Watched {
       receiveWindow: this.#receiveWindow,
       budget,
       onOverflow: () => this.#overflow(),
+      onRoom: () => options.onRoom?.(),
       onEmpty: () => {
         options.onBusy?.(false);
         this.#ending.endIfDone();
@@ -127,7 +113,9 @@ export class Connection implements FrameReceiver, Watched {
 
   /** How many more streams we may open now (a client's). */
   get streamsLeft(): number {
-    return this.state === 'serving' ? this.#peer.streamsMax - this.#streams.count : 0;
+    if (this.state !== 'serving') return 0;
+    const { streamsMaxAssumed = Number.POSITIVE_INFINITY } = this.#options;
+    return (this.#hasSettings ? this.#peer.streamsMax : streamsMaxAssumed) - this.#streams.count;
   }
 
   /** Opens a stream (a client's); its consumer hears of everything, also when the connection breaks. */
@@ -135,6 +123,7 @@ export class Connection implements FrameReceiver, Watched {
     if (!this.hasStreams) this.#options.onBusy?.(true);
     const stream = this.#streams.open();
     stream.consumer = consumer;
+    if (this.#streams.areIdsSpent) this.#ending.openNoMore();
     stream.sendHeaders(fields, isLast);
     return stream;
   }
@@ -318,6 +307,7 @@ export class Connection implements FrameReceiver, Watched {
     applySettings(this.#peer, frame.buffer, frame.start, frame.end);
     this.#streams.settingsChanged(this.#peer.streamWindowBytes - streamWindowBytes);
     this.#output.settingsAck();
+    this.#options.onRoom?.();
   }
 
   #receivePing(frame: Frame): void {
@@ -333,7 +323,7 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.streamId !== 0) throw new ConnectionError('PROTOCOL_ERROR', 'GOAWAY on a stream');
     if (frame.end - frame.start < 8) throw new ConnectionError('FRAME_SIZE_ERROR', 'GOAWAY is 8 bytes at least');
     this.#controlFrames.count();
-    this.#ending.peerGoesAway();
+    this.#ending.openNoMore();
     // §6.8: what we opened after the last that the peer took was not processed, and may be tried elsewhere.
     this.#streams.dropOwnAfter(readUint31(frame.buffer, frame.start));
     this.#ending.endIfDone();

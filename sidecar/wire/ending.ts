@@ -52,8 +52,8 @@ export class Ending implements Alarm {
     this.#arm();
   }
 
-  /** The peer takes no more streams of ours: a client ends with its last. A server has none that could be refused. */
-  peerGoesAway(): void {
+  /** No more streams of ours, for the peer goes away or their ids are spent: a client ends with its last. A server has none. */
+  openNoMore(): void {
     if (this.#state === 'serving' && !this.#options.isServer) this.#state = 'draining';
   }
 

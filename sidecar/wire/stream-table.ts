@@ -31,6 +31,8 @@ export type StreamTableOptions = {
   readonly budget: ByteBudget;
   /** Something was to be held that does not fit. */
   readonly onOverflow: () => void;
+  /** A stream has ended. */
+  readonly onRoom: () => void;
   readonly onEmpty: () => void;
   readonly onMoved: () => void;
 };
@@ -102,6 +104,11 @@ export class StreamTable implements StreamCarrier {
   accept(id: number): Stream {
     this.#lastId = id;
     return this.#add(id);
+  }
+
+  /** Whether there is no id for another stream of our own. */
+  get areIdsSpent(): boolean {
+    return this.#lastId + 2 > this.#options.limits.ownStreamIdMax;
   }
 
   /** A stream of our own. */
@@ -347,6 +354,7 @@ export class StreamTable implements StreamCarrier {
     stream.heldBytes = 0;
     if (stream.isOccupied) this.#lingering++;
     else this.#options.budget.give(streamBytes);
+    this.#options.onRoom();
     if (this.#streams.size === 0) this.#options.onEmpty();
   }
 

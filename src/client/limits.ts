@@ -2,6 +2,8 @@
 export const clientLimits = {
   /** Of a call with one answer that says nothing else: far above a write's p99 under load, below a person's patience. */
   callTimeoutMsDefault: 5_000,
+  /** More than `grpc-timeout` can say (99,999,999 hours, 11,000 years) is never; grpc-js would end the process. */
+  timeoutMsMax: 99_999_999 * 60 * 60 * 1_000,
   /**
    * Of one message taken. The largest page or batch has 1,000 routes, so they may average 64 KiB (the largest single route
    * has 256 KiB). gRPC's own default of 4 MiB would refuse such a page from 4 KiB a route on.

@@ -93,7 +93,9 @@ describe('usage', () => {
     const search = { service: 'search', environment: 'production', version: 'v1', lookups: 1 };
     expect(await run('usage', 'list', 'acme', '--service', 'search')).toMatchObject({ usages: [search] });
     expect(await run('usage', 'list', 'acme', '--version', 'v2', '--start-time', '1h')).toMatchObject({
-      usages: [{ service: 'cart', lookups: 3, last_lookup_time: expect.stringMatching(/T\d\d:00:00(\.000)?Z$/) as string }],
+      usages: [
+        { service: 'cart', lookups: 3, last_lookup_time: expect.stringMatching(/T\d\d:00:00(\.000)?Z$/) as string },
+      ],
     });
     expect(await run('usage', 'list', 'acme', '--environment', 'staging')).toMatchObject({ usages: [] });
     const first = (await run('usage', 'list', 'acme', '--limit', '2')) as { next_page_token: string };

@@ -76,6 +76,9 @@ export class PostgresLookupUsage implements LookupUsage {
   }
 }
 
-function usageFromRow({ last_hour: lastLookupTimeMs, ...usage }: UsageRow & { readonly service: string }): VersionUsage {
+function usageFromRow({
+  last_hour: lastLookupTimeMs,
+  ...usage
+}: UsageRow & { readonly service: string }): VersionUsage {
   return { ...usage, lastLookupTimeMs };
 }
