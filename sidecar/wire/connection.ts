@@ -8,15 +8,13 @@ import { type HeaderBlock, HeaderBlocks, stripPadding } from './header-blocks.ts
 import type { HeaderList } from './header-list.ts';
 import type { HeaderField } from './hpack/header-field.ts';
 import { HeaderEncoder } from './hpack/header-encoder.ts';
-import { type LateKind, Liveness, type Watched } from './liveness.ts';
+import { type LateKind, Liveness, livenessPing, type Watched } from './liveness.ts';
 import { Output } from './output.ts';
 import { sayHello } from './hello.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { applySettings, defaultSettings, settingsCount, windowBytesDefault } from './settings.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-
-const livenessPing = Buffer.from('liveness');
 
 /** One HTTP/2 connection, either side of it: RFC 9113. */
 export class Connection implements FrameReceiver, Watched {
@@ -73,6 +71,7 @@ export class Connection implements FrameReceiver, Watched {
       output: this.#output,
       streams: this.#streams,
       isServer: acceptor !== undefined,
+      hasHeard: () => this.#hasSettings,
     });
     this.#liveness = new Liveness(this, clock, limits);
     this.#start();
@@ -84,6 +83,10 @@ export class Connection implements FrameReceiver, Watched {
 
   get state(): ConnectionState {
     return this.#ending.state;
+  }
+
+  get isClient(): boolean {
+    return this.#options.acceptor === undefined;
   }
 
   get hasStreams(): boolean {
@@ -304,8 +307,8 @@ export class Connection implements FrameReceiver, Watched {
     // One more for the frame itself, whose answer is work too.
     for (let index = 0; index <= count; index++) this.#controlFrames.count();
     const { streamWindowBytes } = this.#peer;
-    applySettings(this.#peer, frame.buffer, frame.start, frame.end);
-    this.#streams.settingsChanged(this.#peer.streamWindowBytes - streamWindowBytes);
+    const headerTableBytesMin = applySettings(this.#peer, frame.buffer, frame.start, frame.end);
+    this.#streams.settingsChanged(this.#peer.streamWindowBytes - streamWindowBytes, headerTableBytesMin);
     this.#output.settingsAck();
     this.#options.onRoom?.();
   }

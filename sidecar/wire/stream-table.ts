@@ -238,8 +238,9 @@ export class StreamTable implements StreamCarrier {
   }
 
   /** The peer has set something: §6.9.2 changes the windows of all streams by a difference. */
-  settingsChanged(windowDifference: number): void {
+  settingsChanged(windowDifference: number, headerTableBytesMin: number): void {
     const { peer, encoder, output } = this.#options;
+    encoder.allowTable(headerTableBytesMin);
     encoder.allowTable(peer.headerTableBytes);
     this.#frameBytesMax = Math.min(peer.frameBytesMax, sentFrameBytesMax);
     output.frameBytesMax = this.#frameBytesMax;

@@ -123,9 +123,10 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     if (list.status?.startsWith('1') === true) return;
     if (!this.#hasHeaders) {
       this.#hasHeaders = true;
-      const isGrpc = list.get('content-type')?.startsWith('application/grpc') === true;
-      if (list.status !== '200' || (!isGrpc && list.get('grpc-status') === undefined))
-        return this.#fail(statusOfHttp(list.status ?? ''));
+      // A status of gRPC counts more than that of HTTP: proxies say it with a 204 or 503 (doc/http-grpc-status-mapping.md).
+      const isStatus = isLast && list.get('grpc-status') !== undefined;
+      const isGrpc = list.status === '200' && list.get('content-type')?.startsWith('application/grpc') === true;
+      if (!isStatus && !isGrpc) return this.#fail(statusOfHttp(list.status ?? ''));
     }
     if (isLast) this.#takeTrailers(list);
   }

@@ -14,13 +14,14 @@ import {
 } from '../../support/sidecar-wire/frames.ts';
 import { MemorySocket } from '../../support/sidecar-wire/memory-socket.ts';
 
-const { DATA, GOAWAY, HEADERS, SETTINGS } = frameTypes;
-const { END_HEADERS, END_STREAM } = frameFlags;
+const { DATA, GOAWAY, HEADERS, PING, SETTINGS } = frameTypes;
+const { ACK, END_HEADERS, END_STREAM } = frameFlags;
 const ok = plainBlock([
   [':status', '200'],
   ['content-type', 'application/grpc'],
   ['grpc-status', '0'],
 ]);
+const headerTableId = 1;
 const streamsMaxId = 3;
 
 /** A client whose servers say what the test says, each on its socket. */
@@ -176,4 +177,35 @@ it('sends no call whose time is up', () => {
   stage.start('late', { timeoutMs: 0 });
   expect(stage.heard).toEqual([`late ${statusCodes.DEADLINE_EXCEEDED}`]);
   expect(stage.sockets).toEqual([]);
+});
+
+it('asks for a sign of life while there are calls, and never without one', () => {
+  const stage = new Stage();
+  const call = stage.start('call');
+  stage.settings(0, 100);
+  stage.clock.advance(2 * wireLimits.keepaliveMs);
+  expect(stage.frames(0, PING)).toHaveLength(1);
+  stage.sockets[0]?.receive(frame(PING, ACK, 0, 'liveness'));
+  call.cancel();
+  stage.clock.advance(10 * wireLimits.keepaliveMs);
+  expect(stage.frames(0, PING)).toHaveLength(1);
+  expect(stage.sockets[0]?.isDestroyed).toBe(false);
+});
+
+it('finds nobody where something answers that does not speak HTTP/2', () => {
+  const stage = new Stage();
+  stage.start('call');
+  stage.sockets[0]?.receive(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  expect(stage.heard).toEqual([`call ${statusCodes.UNAVAILABLE}`]);
+});
+
+it('tells the smallest table of a SETTINGS frame that names two', () => {
+  const stage = new Stage();
+  stage.start('first');
+  const twoTables = settingsPayload([headerTableId, 0], [headerTableId, 4_096]);
+  stage.sockets[0]?.receive(frame(SETTINGS, 0, 0, twoTables));
+  stage.start('second');
+  const [, second] = stage.frames(0, HEADERS);
+  // RFC 7541 §6.3: a size of 0, then one of 4,096.
+  expect(second?.payload.subarray(0, 4)).toEqual(Buffer.from([0x20, 0x3f, 0xe1, 0x1f]));
 });
