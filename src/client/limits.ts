@@ -17,6 +17,9 @@ export const clientLimits = {
   /** A connection with calls on it that is silent for so long is asked for a sign of life, and given up without one, ms. */
   keepaliveMs: 20_000,
   keepaliveTimeoutMs: 10_000,
-  /** What all streams of a connection may have under way to us: 16 that are read slowly (256 KiB each) leave the others room. */
-  connectionWindowBytes: 4 * 1024 * 1024,
+  /**
+   * What all streams of a connection may have under way to us: 255 that nobody reads (256 KiB each) leave the others room. With
+   * 4 MiB the 16th stopped all calls; it is held only where readers are so slow, and within what messages may take.
+   */
+  connectionWindowBytes: 64 * 1024 * 1024,
 } as const;

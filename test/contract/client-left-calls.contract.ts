@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ChannelKind } from '../../src/client/channel.ts';
-import { createClient, type TrafficManagerClient, TrafficManagerError } from '../../src/client/index.ts';
-import type { WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import {
+  createClient,
+  message,
+  Route,
+  type TrafficManagerClient,
+  TrafficManagerError,
+} from '../../src/client/index.ts';
+import { SnapshotChunk, type WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import { startFakeControlPlane, type FakeControlPlane } from '../integration/cli-fake-control-plane.ts';
 
 /** What becomes of calls that their caller leaves, and of the others beside them. */
@@ -55,6 +61,21 @@ export function describeLeftCalls(channel: ChannelKind): void {
       await client.routes.listRoutes({ tenant: 'acme' }, { timeoutMs: 60_000 }).catch(() => undefined);
       release.resolve();
       expect(await underWay).toEqual({ tenants: [], nextPageToken: '' });
+    });
+
+    test('100 streams that nobody reads on from hold no other call up', async () => {
+      const value = {
+        ...SnapshotChunk.decode(new Uint8Array()),
+        routes: [message(Route, { etag: 'x'.repeat(64_000) })],
+      };
+      server.watch = async (call) => {
+        for (let sent = 0; sent < 10; sent++) call.write({ ...progress(1n), event: { $case: 'snapshotChunk', value } });
+      };
+      const left = new AbortController();
+      const watches = Array.from({ length: 100 }, () => client.watch({ tenant: 'acme' }, { signal: left.signal }));
+      await Promise.all(watches.map((watch) => watch.next()));
+      expect(await client.tenants.listTenants({})).toEqual({ tenants: [], nextPageToken: '' });
+      left.abort();
     });
   });
 }
