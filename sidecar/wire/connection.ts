@@ -1,37 +1,20 @@
-import type { Duplex } from 'node:stream';
 import { AbuseMeter } from './abuse-meter.ts';
 import { type ConnectionState, Ending, goAwayPing } from './ending.ts';
 import { ConnectionError, type ErrorName, errorNameOf } from './error-code.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { clientPreface, type Frame, frameFlags, frameTypes, readUint31, readUint32 } from './frame.ts';
 import { FrameReader, type FrameReceiver } from './frame-reader.ts';
 import { type HeaderBlock, HeaderBlocks, stripPadding } from './header-blocks.ts';
 import type { HeaderList } from './header-list.ts';
 import type { HeaderField } from './hpack/header-field.ts';
 import { HeaderEncoder } from './hpack/header-encoder.ts';
-import { type LateKind, Liveness, type Watched } from './liveness.ts';
+import { type LateKind, Liveness, livenessPing, type Watched } from './liveness.ts';
 import { Output } from './output.ts';
 import { sayHello } from './hello.ts';
 import { ReceiveWindow } from './receive-window.ts';
 import { applySettings, defaultSettings, settingsCount, windowBytesDefault } from './settings.ts';
 import type { Stream, StreamConsumer } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-import type { Surroundings } from './surroundings.ts';
-
-/** Takes the streams that a peer opens: gives each a consumer, or resets it. */
-export interface StreamAcceptor {
-  accept(stream: Stream, list: HeaderList, isLast: boolean): void;
-}
-
-export type ConnectionOptions = Surroundings & {
-  readonly socket: Duplex;
-  /** A server's takes streams, a client's opens them. */
-  readonly acceptor: StreamAcceptor | undefined;
-  readonly onClosed: (error: Error | undefined) => void;
-  /** A client's: told when its first stream begins, and when its last has ended. */
-  readonly onBusy?: (isBusy: boolean) => void;
-};
-
-const livenessPing = Buffer.from('liveness');
 
 /** One HTTP/2 connection, either side of it: RFC 9113. */
 export class Connection implements FrameReceiver, Watched {
@@ -74,6 +57,7 @@ export class Connection implements FrameReceiver, Watched {
       receiveWindow: this.#receiveWindow,
       budget,
       onOverflow: () => this.#overflow(),
+      onRoom: () => options.onRoom?.(),
       onEmpty: () => {
         options.onBusy?.(false);
         this.#ending.endIfDone();
@@ -87,6 +71,7 @@ export class Connection implements FrameReceiver, Watched {
       output: this.#output,
       streams: this.#streams,
       isServer: acceptor !== undefined,
+      hasHeard: () => this.#hasSettings,
     });
     this.#liveness = new Liveness(this, clock, limits);
     this.#start();
@@ -98,6 +83,10 @@ export class Connection implements FrameReceiver, Watched {
 
   get state(): ConnectionState {
     return this.#ending.state;
+  }
+
+  get isClient(): boolean {
+    return this.#options.acceptor === undefined;
   }
 
   get hasStreams(): boolean {
@@ -127,7 +116,9 @@ export class Connection implements FrameReceiver, Watched {
 
   /** How many more streams we may open now (a client's). */
   get streamsLeft(): number {
-    return this.state === 'serving' ? this.#peer.streamsMax - this.#streams.count : 0;
+    if (this.state !== 'serving') return 0;
+    const { streamsMaxAssumed = Number.POSITIVE_INFINITY } = this.#options;
+    return (this.#hasSettings ? this.#peer.streamsMax : streamsMaxAssumed) - this.#streams.count;
   }
 
   /** Opens a stream (a client's); its consumer hears of everything, also when the connection breaks. */
@@ -135,6 +126,7 @@ export class Connection implements FrameReceiver, Watched {
     if (!this.hasStreams) this.#options.onBusy?.(true);
     const stream = this.#streams.open();
     stream.consumer = consumer;
+    if (this.#streams.areIdsSpent) this.#ending.openNoMore();
     stream.sendHeaders(fields, isLast);
     return stream;
   }
@@ -211,8 +203,13 @@ export class Connection implements FrameReceiver, Watched {
     // §6.9.1: also what is ignored counts.
     if (!this.#receiveWindow.take(bytes))
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'more data than the window of the connection allows');
+    const isGivenUp = this.#streams.isGivenUp(frame.streamId);
     const stream = this.#streams.receiverOf(frame.streamId, bytes);
-    if (stream === undefined) return this.#controlFrames.count();
+    if (stream === undefined) {
+      stripPadding(frame);
+      // A window full of small messages may be under way when we give up a stream: that is nobody's fault.
+      return isGivenUp && frame.end > frame.start ? undefined : this.#controlFrames.count();
+    }
     if (!stream.receiveWindow.take(bytes)) return this.#refuse(stream, 'FLOW_CONTROL_ERROR');
     stream.heldBytes += bytes;
     stripPadding(frame);
@@ -250,7 +247,8 @@ export class Connection implements FrameReceiver, Watched {
     const isNew = acceptor !== undefined && this.#streams.isNewFromPeer(streamId);
     if (!isNew) {
       this.#streams.refuseHeaders(streamId);
-      return this.#controlFrames.count();
+      if (!this.#streams.expectsLateFrame()) this.#controlFrames.count();
+      return;
     }
     // Legal, and refused with a status; but every one of them is work.
     if (list.isTooLarge) this.#resets.count();
@@ -288,7 +286,10 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.end - frame.start !== 4) throw new ConnectionError('FRAME_SIZE_ERROR', 'RST_STREAM is 4 bytes');
     this.#streams.assertOpened(frame.streamId, 'RST_STREAM');
     const stream = this.#streams.find(frame.streamId);
-    if (stream === undefined) return this.#controlFrames.count();
+    if (stream === undefined) {
+      if (!this.#streams.expectsLateFrame()) this.#controlFrames.count();
+      return;
+    }
     // A flood of requests that are reset at once (CVE-2023-44487) makes work which nobody waits for.
     if (this.#options.acceptor !== undefined) this.#resets.count();
     stream.close('reset', errorNameOf(readUint32(frame.buffer, frame.start)));
@@ -306,9 +307,10 @@ export class Connection implements FrameReceiver, Watched {
     // One more for the frame itself, whose answer is work too.
     for (let index = 0; index <= count; index++) this.#controlFrames.count();
     const { streamWindowBytes } = this.#peer;
-    applySettings(this.#peer, frame.buffer, frame.start, frame.end);
-    this.#streams.settingsChanged(this.#peer.streamWindowBytes - streamWindowBytes);
+    const headerTableBytesMin = applySettings(this.#peer, frame.buffer, frame.start, frame.end);
+    this.#streams.settingsChanged(this.#peer.streamWindowBytes - streamWindowBytes, headerTableBytesMin);
     this.#output.settingsAck();
+    this.#options.onRoom?.();
   }
 
   #receivePing(frame: Frame): void {
@@ -324,7 +326,7 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.streamId !== 0) throw new ConnectionError('PROTOCOL_ERROR', 'GOAWAY on a stream');
     if (frame.end - frame.start < 8) throw new ConnectionError('FRAME_SIZE_ERROR', 'GOAWAY is 8 bytes at least');
     this.#controlFrames.count();
-    this.#ending.peerGoesAway();
+    this.#ending.openNoMore();
     // §6.8: what we opened after the last that the peer took was not processed, and may be tried elsewhere.
     this.#streams.dropOwnAfter(readUint31(frame.buffer, frame.start));
     this.#ending.endIfDone();

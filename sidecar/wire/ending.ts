@@ -15,6 +15,8 @@ export type EndingOptions = {
   readonly output: Output;
   readonly streams: StreamTable;
   readonly isServer: boolean;
+  /** Whether the peer has said its SETTINGS. */
+  readonly hasHeard: () => boolean;
 };
 
 /** The PING that follows the first GOAWAY: when its answer comes, the peer has seen both. */
@@ -52,8 +54,8 @@ export class Ending implements Alarm {
     this.#arm();
   }
 
-  /** The peer takes no more streams of ours: a client ends with its last. A server has none that could be refused. */
-  peerGoesAway(): void {
+  /** No more streams of ours, for the peer goes away or their ids are spent: a client ends with its last. A server has none. */
+  openNoMore(): void {
     if (this.#state === 'serving' && !this.#options.isServer) this.#state = 'draining';
   }
 
@@ -78,7 +80,9 @@ export class Ending implements Alarm {
     this.#state = 'ending';
     output.goAway(streams.lastFromPeer, error, reason);
     output.flush();
-    streams.closeAll(error === 'NO_ERROR' ? 'CANCEL' : error);
+    // Who has not said its SETTINGS may speak no HTTP/2 at all: there was no server.
+    const ofStreams = this.#options.hasHeard() ? error : 'CONNECT_ERROR';
+    streams.closeAll(error === 'NO_ERROR' ? 'CANCEL' : ofStreams);
     socket.end();
     // Closed with unread bytes, the kernel would reset the connection, and the peer might never see the GOAWAY.
     socket.resume();

@@ -44,7 +44,11 @@ export type WireLimits = {
   readonly stallMsMax: number;
   /** How long a connection lives before it is drained, ms; undefined: for ever. */
   readonly ageMsMax: number | undefined;
-  /** A client's, to one server; a connection that is draining counts. */
+  /** The last id of a stream that a client opens: then it goes on over another connection (RFC 9113 §5.1.1). */
+  readonly ownStreamIdMax: number;
+  /** A client's: calls that wait for a stream while the server takes no more. */
+  readonly waitingMax: number;
+  /** A client's, to one server; those that drain do not count: each has a call under way, maybe for hours, and takes no other. */
   readonly connectionsMax: number;
   /** A server's, of all clients together: one more is told to go away. */
   readonly connectionsTakenMax: number;
@@ -88,6 +92,10 @@ export const wireLimits: WireLimits = {
   idleMsMax: 30 * 60_000,
   stallMsMax: 30_000,
   ageMsMax: undefined,
+  /** 15 hours at 20,000 calls/s. */
+  ownStreamIdMax: 0x7fffffff,
+  /** 0.5 KiB each besides the message, which its caller holds anyway: 32 MiB. */
+  waitingMax: 65_536,
   /** 8 of 100 streams, the least that servers allow, carry 800 calls at a time. */
   connectionsMax: 8,
   /**
@@ -110,6 +118,10 @@ export const sentFrameBytesMax = 16_384;
  */
 export const windowUpdatesPerStream = 2;
 export const windowUpdatesPerDataFrame = 20;
+/** What a server may still say of a call that its client gave up, besides DATA: a response, trailers, a reset. */
+export const lateFramesPerStream = 3;
+/** The least that RFC 9113 §6.5.2 recommends a server to allow; what nghttp2 begins with, too. */
+export const streamsMaxAssumed = 100;
 /** What a connection gathers before it writes: two frames of the largest kind, and what surrounds them. */
 export const outputBufferBytes = 36 * 1024;
 /** Kept for the next that writes: 576 KiB; in one turn of the loop few connections have something to say. */

@@ -4,6 +4,8 @@ import type { WireLimits } from './limits.ts';
 /** What a connection can say of itself, and what is to be done about it. */
 export interface Watched {
   readonly hasStreams: boolean;
+  /** Whether it is a client's: servers of gRPC end connections whose clients ask without a call (proposal A8). */
+  readonly isClient: boolean;
   /** Whether the beginning of something waits for its rest: the preface, a frame, a header block. */
   readonly isUnfinished: boolean;
   /** Whole frames so far. */
@@ -24,6 +26,9 @@ export interface Watched {
 
 /** `unread`: nothing of what was written has been taken. `no_window`: nothing of what waits may be sent. */
 export type LateKind = 'unfinished' | 'silent' | 'unread' | 'no_window';
+
+/** What is asked with. */
+export const livenessPing = Buffer.from('liveness');
 
 /** Looks so many times in the shortest of the limits: each is kept within half of it. */
 const looksPerLimit = 2;
@@ -127,6 +132,7 @@ export class Liveness implements Alarm {
     if (this.#askedAtMs !== undefined) {
       if (nowMs - this.#askedAtMs >= this.#limits.keepaliveMs) this.#watched.late('silent');
     } else if (nowMs - this.#heardAtMs >= this.#limits.keepaliveMs) {
+      if (this.#watched.isClient && !this.#watched.hasStreams) return;
       this.#askedAtMs = nowMs;
       this.#watched.askForLife();
     }

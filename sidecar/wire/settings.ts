@@ -58,13 +58,18 @@ export function settingsCount(bytes: number): number {
   return bytes / settingBytes;
 }
 
-/** Takes over what the peer announces, in order (§6.5.3); unknown settings are ignored (§6.5.2). */
-export function applySettings(settings: Settings, buffer: Buffer, start: number, end: number): void {
+/**
+ * Takes over what the peer announces, in order (§6.5.3); unknown settings are ignored (§6.5.2). Answers the smallest size of the
+ * table in between, which its decoder has been at (RFC 7541 §4.2).
+ */
+export function applySettings(settings: Settings, buffer: Buffer, start: number, end: number): number {
+  let headerTableBytesMin = settings.headerTableBytes;
   for (let at = start; at < end; at += settingBytes) {
     const value = readUint32(buffer, at + 2);
     switch (buffer.readUInt16BE(at)) {
       case identifiers.headerTableBytes:
         settings.headerTableBytes = value;
+        headerTableBytesMin = Math.min(headerTableBytesMin, value);
         break;
       case identifiers.isPushEnabled:
         if (value > 1) throw new ConnectionError('PROTOCOL_ERROR', `SETTINGS_ENABLE_PUSH of ${value}`);
@@ -89,4 +94,5 @@ export function applySettings(settings: Settings, buffer: Buffer, start: number,
       default:
     }
   }
+  return headerTableBytesMin;
 }

@@ -5,6 +5,7 @@ import type { HeaderList } from './header-list.ts';
 import type { HeaderEncoder } from './hpack/header-encoder.ts';
 import type { HeaderField } from './hpack/header-field.ts';
 import {
+  lateFramesPerStream,
   sentFrameBytesMax,
   streamBytes,
   windowUpdatesPerDataFrame,
@@ -30,6 +31,8 @@ export type StreamTableOptions = {
   readonly budget: ByteBudget;
   /** Something was to be held that does not fit. */
   readonly onOverflow: () => void;
+  /** A stream has ended. */
+  readonly onRoom: () => void;
   readonly onEmpty: () => void;
   readonly onMoved: () => void;
 };
@@ -48,6 +51,7 @@ export class StreamTable implements StreamCarrier {
   #lastId = 0;
   #lastSaid: number | undefined;
   #windowUpdatesExpected = 0;
+  #lateFramesExpected = 0;
   #frameBytesMax: number;
 
   constructor(options: StreamTableOptions) {
@@ -102,6 +106,11 @@ export class StreamTable implements StreamCarrier {
     return this.#add(id);
   }
 
+  /** Whether there is no id for another stream of our own. */
+  get areIdsSpent(): boolean {
+    return this.#lastId + 2 > this.#options.limits.ownStreamIdMax;
+  }
+
   /** A stream of our own. */
   open(): Stream {
     this.#lastId = this.#lastId === 0 ? 1 : this.#lastId + 2;
@@ -118,6 +127,7 @@ export class StreamTable implements StreamCarrier {
     this.#streams.set(id, stream);
     budget.charge(streamBytes);
     this.#windowUpdatesExpected += windowUpdatesPerStream;
+    if (!isServer) this.#lateFramesExpected += lateFramesPerStream;
     return stream;
   }
 
@@ -154,9 +164,22 @@ export class StreamTable implements StreamCarrier {
     this.assertOpened(id, 'DATA');
     this.#giveBackToConnection(bytes);
     if (stream !== undefined) stream.reset('STREAM_CLOSED');
-    else if (this.#closed.find(id) !== 'our_reset' && !this.isPastLast(id))
-      this.#options.output.resetStream(id, 'STREAM_CLOSED');
+    else if (!this.isGivenUp(id) && !this.isPastLast(id)) this.#options.output.resetStream(id, 'STREAM_CLOSED');
     return undefined;
+  }
+
+  /** Whether a peer may not have heard yet that we take nothing more of a stream. A client forgets what it gave up long ago. */
+  isGivenUp(id: number): boolean {
+    if (this.#streams.has(id)) return false;
+    const closedBy = this.#closed.find(id);
+    return closedBy === 'our_reset' || (closedBy === 'unknown' && !this.#options.isServer);
+  }
+
+  /** Counts a frame of a stream that is no more; false: it is more than the answers to calls that were given up. */
+  expectsLateFrame(): boolean {
+    if (this.#lateFramesExpected === 0) return false;
+    this.#lateFramesExpected--;
+    return true;
   }
 
   /** Holds a body against its content-length (§8.1.1); false: they differ. */
@@ -215,8 +238,9 @@ export class StreamTable implements StreamCarrier {
   }
 
   /** The peer has set something: §6.9.2 changes the windows of all streams by a difference. */
-  settingsChanged(windowDifference: number): void {
+  settingsChanged(windowDifference: number, headerTableBytesMin: number): void {
     const { peer, encoder, output } = this.#options;
+    encoder.allowTable(headerTableBytesMin);
     encoder.allowTable(peer.headerTableBytes);
     this.#frameBytesMax = Math.min(peer.frameBytesMax, sentFrameBytesMax);
     output.frameBytesMax = this.#frameBytesMax;
@@ -331,6 +355,7 @@ export class StreamTable implements StreamCarrier {
     stream.heldBytes = 0;
     if (stream.isOccupied) this.#lingering++;
     else this.#options.budget.give(streamBytes);
+    this.#options.onRoom();
     if (this.#streams.size === 0) this.#options.onEmpty();
   }
 

@@ -6,6 +6,7 @@ import { Connection } from './connection.ts';
 import { outputBufferBytes, outputBuffersKept, type WireLimits } from './limits.ts';
 import type { Repeated } from './hpack/header-encoder.ts';
 import { Reconnecting, type ReconnectLimits } from './reconnecting.ts';
+import { type AwaitsRoom, RoomQueue } from './room-queue.ts';
 import type { Surroundings } from './surroundings.ts';
 import { Turn, type Schedule } from './turn.ts';
 
@@ -21,6 +22,11 @@ export type WireClientOptions = {
   /** Makes a socket to the server, connected or about to be. */
   readonly connect: () => ClientSocket;
   /** Not given: it connects as often as it is asked to, for a server that is known to be there. */
+  /**
+   * How many streams a server is taken to allow before it has said so. Not given: any number, of a server that is known to; of
+   * another one the calls beyond its limit would be refused.
+   */
+  readonly streamsMaxAssumed?: number | undefined;
   readonly reconnect?: (ReconnectLimits & { readonly random: () => number }) | undefined;
 };
 
@@ -33,6 +39,7 @@ export class WireClient implements Disposable {
   readonly #surroundings: Surroundings;
   readonly #reconnecting: Reconnecting | undefined;
   readonly #open = new Set<Connection>();
+  readonly #queue: RoomQueue;
   #current: Connection | undefined;
   #isClosed = false;
   #lastError: Error | undefined;
@@ -43,6 +50,12 @@ export class WireClient implements Disposable {
     const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
     const budget = new ByteBudget(limits.heldBytesMaxOfAll);
     this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
+    this.#queue = new RoomQueue({
+      waitingMax: limits.waitingMax,
+      connection: () => this.#withRoom(),
+      isWorthWaiting: () => this.#isWorthWaiting,
+      whyNone: () => this.whyNone,
+    });
     if (reconnect !== undefined)
       this.#reconnecting = new Reconnecting({
         limits: reconnect,
@@ -56,21 +69,51 @@ export class WireClient implements Disposable {
     return this.#lastError;
   }
 
-  /** A connection that takes a stream; undefined: there is none, see `whyNone`. */
+  /** A connection that takes a stream; undefined: there is none now, see `whenRoom` and `whyNone`. */
   connection(): Connection | undefined {
-    if (this.#current !== undefined && this.#current.streamsLeft > 0) return this.#current;
-    if (this.#isClosed) return undefined;
-    for (const connection of this.#open) if (connection.streamsLeft > 0) return (this.#current = connection);
-    if (this.#open.size >= this.#options.limits.connectionsMax || this.#reconnecting?.mayTry === false)
-      return undefined;
-    return (this.#current = this.#connect());
+    return this.#queue.isEmpty && !this.#isClosed ? this.#withRoom() : undefined;
   }
 
-  /** Why `connection` has just answered that there is none. */
+  #withRoom(): Connection | undefined {
+    if (this.#current !== undefined && this.#current.streamsLeft > 0) return this.#current;
+    for (const connection of this.#open) if (connection.streamsLeft > 0) return (this.#current = connection);
+    return this.#mayConnect() ? (this.#current = this.#connect()) : undefined;
+  }
+
+  /** Not while another has still to say what it takes: it may be all. */
+  #mayConnect(): boolean {
+    const { streamsMaxAssumed } = this.#options;
+    if (this.#isClosed || this.#isFull) return false;
+    if (streamsMaxAssumed !== undefined)
+      for (const { state, hasHeard } of this.#open) if (state === 'serving' && !hasHeard) return false;
+    return this.#reconnecting?.mayTry !== false;
+  }
+
+  get #isFull(): boolean {
+    let serving = 0;
+    for (const { state } of this.#open) if (state === 'serving') serving++;
+    return serving >= this.#options.limits.connectionsMax;
+  }
+
+  get #isWorthWaiting(): boolean {
+    if (this.#isFull && !this.#isClosed) return true;
+    for (const { state } of this.#open) if (state === 'serving') return true;
+    return false;
+  }
+
+  /** Lets something wait for a stream, after `connection` answered that there is none; false: see `whyNone`. */
+  whenRoom(waiting: AwaitsRoom): boolean {
+    return !this.#isClosed && this.#queue.add(waiting);
+  }
+
+  stopWaiting(waiting: AwaitsRoom): void {
+    this.#queue.delete(waiting);
+  }
+
+  /** Why there is no connection. */
   get whyNone(): string {
     if (this.#isClosed) return 'the client is closed';
-    if (this.#open.size >= this.#options.limits.connectionsMax)
-      return 'there are as many calls under way as there may be';
+    if (this.#isWorthWaiting) return 'there are as many calls under way as there may be';
     return `no connection: ${this.#lastError?.message ?? 'the server closed the last one'}`;
   }
 
@@ -82,6 +125,10 @@ export class WireClient implements Disposable {
       ...this.#surroundings,
       socket,
       acceptor: undefined,
+      streamsMaxAssumed: this.#options.streamsMaxAssumed,
+      onRoom: () => {
+        if (!this.#queue.isEmpty) this.#queue.changed();
+      },
       onBusy: (isBusy) => {
         if (isBusy) socket.ref?.();
         else socket.unref?.();
@@ -92,6 +139,7 @@ export class WireClient implements Disposable {
         if (this.#current === connection) this.#current = undefined;
         if (connection.hasHeard) this.#reconnecting?.succeeded();
         else this.#reconnecting?.failed();
+        if (!this.#queue.isEmpty) this.#queue.changed();
       },
     });
     this.#open.add(connection);

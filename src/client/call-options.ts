@@ -4,8 +4,8 @@ import { TrafficManagerError } from './traffic-manager-error.ts';
 /** How one call is made; everything is optional. */
 export interface CallOptions {
   /**
-   * Milliseconds until the call fails with DEADLINE_EXCEEDED; `Infinity` for never. Default: 5,000 for a call with one answer,
-   * none for a stream.
+   * Milliseconds until the call fails with DEADLINE_EXCEEDED; 0 or less: it is not sent; `Infinity` for never. Default: 5,000 for
+   * a call with one answer, none for a stream.
    */
   readonly timeoutMs?: number | undefined;
   /** Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. */

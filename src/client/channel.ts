@@ -25,8 +25,9 @@ export interface ChannelOptions {
 }
 
 /**
- * Carries calls to one server: over one connection, made when it is first needed, and made again when it breaks, at growing
- * intervals while nobody answers; calls in between fail at once with UNAVAILABLE. A connection without calls does not keep
+ * Carries calls to one server: over one connection, made when it is first needed (over wire up to 8, where the server takes no
+ * more streams on one; then calls wait for a stream), and made again when it breaks, at growing intervals while nobody answers;
+ * calls in between fail at once with UNAVAILABLE. A connection without calls does not keep
  * the process alive. A call that the server says it has not looked at is made again once. Every failure is a
  * TrafficManagerError, and that of a call whose signal fired is CANCELLED with the signal's reason.
  *

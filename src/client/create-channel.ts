@@ -1,4 +1,5 @@
-import type { Channel, ChannelKind, ChannelOptions } from './channel.ts';
+import { throwIfAborted } from './cancellation.ts';
+import type { CallTerms, Channel, ChannelKind, ChannelOptions } from './channel.ts';
 import { createGrpcJsChannel } from './grpc-js-channel.ts';
 
 /** A channel of some kind. */
@@ -17,14 +18,19 @@ export function createChannel(kind: ChannelKind, options: ChannelOptions): Chann
  */
 function loadedLater(load: () => Promise<Channel>): Channel {
   let loading: Promise<Channel> | undefined;
-  const loaded = (): Promise<Channel> => (loading ??= load());
+  const loadedFor = async ({ signal, correlationId }: CallTerms): Promise<Channel> => {
+    const channel = await (loading ??= load());
+    // It may have aborted meanwhile, which it says once only.
+    throwIfAborted(signal, correlationId);
+    return channel;
+  };
   return {
-    unary: async (prepared, request) => (await loaded()).unary(prepared, request),
+    unary: async (prepared, request) => (await loadedFor(prepared)).unary(prepared, request),
     async *serverStream(prepared, request) {
-      yield* (await loaded()).serverStream(prepared, request);
+      yield* (await loadedFor(prepared)).serverStream(prepared, request);
     },
     async *duplex(prepared, requests) {
-      yield* (await loaded()).duplex(prepared, requests);
+      yield* (await loadedFor(prepared)).duplex(prepared, requests);
     },
     // Calls that were made before are ahead of it: they begin, and finish.
     close: () => void loading?.then((channel) => channel.close()),

@@ -71,7 +71,11 @@ export function createTransport(given: TransportOptions): Transport {
     throwIfAborted(signal, correlationId);
     if (isClosed)
       throw new TrafficManagerError({ code: 'UNAVAILABLE', message: 'The client is closed.', correlationId });
-    const deadline = Number.isFinite(timeoutMs) ? new Date(clock.wallMs() + timeoutMs) : undefined;
+    // Carried all the same it might be done, though nobody hears of it.
+    if (timeoutMs <= 0)
+      throw new TrafficManagerError({ code: 'DEADLINE_EXCEEDED', message: 'No time was given.', correlationId });
+    const isLimited = Number.isFinite(timeoutMs) && timeoutMs <= clientLimits.timeoutMsMax;
+    const deadline = isLimited ? new Date(clock.wallMs() + timeoutMs) : undefined;
     return { method, metadata: callMetadata(options), deadline, signal, correlationId };
   }
 

@@ -142,9 +142,17 @@ export function describeClient(channel: ChannelKind): void {
       expect(deadlineMs).toBeLessThanOrEqual(afterMs + expectedMs + 1);
     });
 
-    test('a call without end has no deadline', async () => {
-      await client.tenants.listTenants({}, { timeoutMs: Infinity });
+    test.each([Infinity, Number.MAX_SAFE_INTEGER])('a call without end (%d ms) has no deadline', async (timeoutMs) => {
+      await client.tenants.listTenants({}, { timeoutMs });
       expect(server.calls[0]?.deadline).toBe(Infinity);
+    });
+
+    test('a call whose time is up before it begins is not sent', async () => {
+      await client.tenants.listTenants({});
+      for (const timeoutMs of [0, -1])
+        expect((await failureOf(client.tenants.listTenants({}, { timeoutMs }))).code).toBe('DEADLINE_EXCEEDED');
+      await client.tenants.listTenants({});
+      expect(server.calls).toHaveLength(2);
     });
 
     test('a call past its deadline fails with DEADLINE_EXCEEDED', async () => {

@@ -1,6 +1,7 @@
 import { BufferPool } from '../../sidecar/wire/buffer-pool.ts';
 import { ByteBudget } from '../../sidecar/wire/byte-budget.ts';
-import { Connection, type StreamAcceptor } from '../../sidecar/wire/connection.ts';
+import { Connection } from '../../sidecar/wire/connection.ts';
+import type { StreamAcceptor } from '../../sidecar/wire/connection-options.ts';
 import { repeatedByClient, repeatedByServer } from '../../sidecar/wire/grpc/fields.ts';
 import { outputBufferBytes, streamBytes, wireLimits, type WireLimits } from '../../sidecar/wire/limits.ts';
 import { Turn } from '../../sidecar/wire/turn.ts';

@@ -11,7 +11,7 @@ import { createConnection, type AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { WheelClock } from '../../sidecar/front/wheel-clock.ts';
-import type { StreamAcceptor } from '../../sidecar/wire/connection.ts';
+import type { StreamAcceptor } from '../../sidecar/wire/connection-options.ts';
 import type { HeaderList } from '../../sidecar/wire/header-list.ts';
 import { HeaderField } from '../../sidecar/wire/hpack/header-field.ts';
 import { wireLimits, type WireLimits } from '../../sidecar/wire/limits.ts';

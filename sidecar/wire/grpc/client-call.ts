@@ -33,6 +33,12 @@ export type ClientCallOptions = {
   readonly whyLost: () => string | undefined;
 };
 
+/** A call that has no stream yet, and what it will say; without a message: that this was all. */
+type Waiting = {
+  readonly unsent: { readonly message: Uint8Array | undefined; readonly isLast: boolean }[];
+  readonly leave: () => void;
+};
+
 const prefix = Buffer.alloc(prefixBytes);
 
 /** One call of a client: gRPC over one stream. */
@@ -46,26 +52,51 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   #isOver = false;
   #isArmed = false;
   #isPaused = false;
+  #waiting: Waiting | undefined;
 
   constructor(listener: ResponseListener, options: ClientCallOptions) {
     this.#listener = listener;
     this.#options = options;
   }
 
-  /** Begins, on a stream whose headers have been sent. */
-  begin(stream: Stream, timeoutMs: number | undefined): void {
-    if (this.#isOver) return;
-    this.#stream = stream;
-    if (timeoutMs === undefined) return;
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Gives the call so much time. */
+  arm(timeoutMs: number): void {
     const { clock } = this.#options;
     this.#isArmed = true;
     clock.arm(this, clock.monotonicMs() + timeoutMs);
   }
 
+  /** Waits for its stream: what is sent meanwhile waits with it. `leave` is called if it ends before. */
+  wait(leave: () => void): void {
+    this.#waiting = { unsent: [], leave };
+  }
+
+  /** Begins, on a stream whose headers have been sent. */
+  begin(stream: Stream): void {
+    if (this.#isOver) return;
+    this.#stream = stream;
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    this.#waiting = undefined;
+    for (const { message, isLast } of waiting.unsent) {
+      if (message === undefined) this.finish();
+      else this.send(message, isLast);
+    }
+    if (waiting.unsent.length > 0 && !this.#isOver && stream.queuedBytes === 0) this.#listener.drained();
+  }
+
   /** Sends a message, which must not be changed afterwards; false: wait for `drained` before the next. */
   send(message: Uint8Array, isLast = false): boolean {
     const stream = this.#stream;
-    if (this.#isOver || stream === undefined) return false;
+    if (this.#isOver) return false;
+    if (stream === undefined) {
+      this.#waiting?.unsent.push({ message, isLast });
+      return false;
+    }
     writeUint32(prefix, 1, message.length);
     stream.sendData(message, isLast, prefix);
     return stream.queuedBytes < this.#options.backlogBytes;
@@ -73,6 +104,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
 
   /** All has been said. */
   finish(): void {
+    this.#waiting?.unsent.push({ message: undefined, isLast: true });
     this.#stream?.sendData(new Uint8Array(0), true);
   }
 
@@ -91,9 +123,10 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     if (list.status?.startsWith('1') === true) return;
     if (!this.#hasHeaders) {
       this.#hasHeaders = true;
-      const isGrpc = list.get('content-type')?.startsWith('application/grpc') === true;
-      if (list.status !== '200' || (!isGrpc && list.get('grpc-status') === undefined))
-        return this.#fail(statusOfHttp(list.status ?? ''));
+      // A status of gRPC counts more than that of HTTP: proxies say it with a 204 or 503 (doc/http-grpc-status-mapping.md).
+      const isStatus = isLast && list.get('grpc-status') !== undefined;
+      const isGrpc = list.status === '200' && list.get('content-type')?.startsWith('application/grpc') === true;
+      if (!isStatus && !isGrpc) return this.#fail(statusOfHttp(list.status ?? ''));
     }
     if (isLast) this.#takeTrailers(list);
   }
@@ -181,6 +214,8 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#isArmed) this.#options.clock.disarm(this);
+    this.#waiting?.leave();
+    this.#waiting = undefined;
     this.#listener.ended(result);
   }
 }

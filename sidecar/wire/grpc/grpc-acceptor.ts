@@ -1,4 +1,4 @@
-import type { StreamAcceptor } from '../connection.ts';
+import type { StreamAcceptor } from '../connection-options.ts';
 import type { HeaderList } from '../header-list.ts';
 import { HeaderField } from '../hpack/header-field.ts';
 import type { Stream } from '../stream.ts';

@@ -1,6 +1,7 @@
 import type { AlarmClock } from '../alarm.ts';
 import { HeaderField } from '../hpack/header-field.ts';
-import type { WireLimits } from '../limits.ts';
+import { streamsMaxAssumed, type WireLimits } from '../limits.ts';
+import type { AwaitsRoom } from '../room-queue.ts';
 import type { Schedule } from '../turn.ts';
 import { type ClientSocket, WireClient, type WireClientOptions } from '../wire-client.ts';
 import { ClientCall, type CallResult, type ClientCallOptions, type ResponseListener } from './client-call.ts';
@@ -69,22 +70,45 @@ export class GrpcClient implements Disposable {
       backlogBytes: limits.streamBacklogBytes,
       whyLost: () => this.#client.lastError?.message,
     };
-    this.#client = new WireClient({ ...options, repeated: this.#repeated });
+    this.#client = new WireClient({ ...options, streamsMaxAssumed, repeated: this.#repeated });
   }
 
   /** Begins a call; its listener hears of everything, also when it cannot begin. */
   start(path: string, listener: ResponseListener, { timeoutMs, fields = noFields }: CallSettings = {}): ClientCall {
     const call = new ClientCall(listener, this.#callOptions);
-    const connection = this.#client.connection();
-    if (connection === undefined) {
-      call.refuse(this.#client.whyNone);
-      return call;
+    if (timeoutMs !== undefined) {
+      // Nobody waits for it any more: the server need not hear of it.
+      if (timeoutMs <= 0) call.ring();
+      else call.arm(timeoutMs);
+      if (call.isOver) return call;
     }
-    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields];
-    if (timeoutMs !== undefined) all.push(this.#timeoutField(timeoutMs));
-    for (const field of fields) all.push(field);
-    call.begin(connection.open(all, false, call), timeoutMs);
+    const connection = this.#client.connection();
+    if (connection === undefined) this.#wait(call, path, { timeoutMs, fields });
+    else {
+      const timeout = timeoutMs === undefined ? undefined : this.#timeoutField(timeoutMs);
+      call.begin(connection.open(this.#requestFields(path, timeout, fields), false, call));
+    }
     return call;
+  }
+
+  #wait(call: ClientCall, path: string, { timeoutMs, fields = noFields }: CallSettings): void {
+    const waiting: AwaitsRoom = {
+      take: (connection) => {
+        const leftMs = call.dueMs - this.#callOptions.clock.monotonicMs();
+        const timeout = timeoutMs === undefined ? undefined : new HeaderField('grpc-timeout', timeoutFrom(leftMs));
+        call.begin(connection.open(this.#requestFields(path, timeout, fields), false, call));
+      },
+      refuse: (why) => call.refuse(why),
+    };
+    if (this.#client.whenRoom(waiting)) call.wait(() => this.#client.stopWaiting(waiting));
+    else call.refuse(this.#client.whyNone);
+  }
+
+  #requestFields(path: string, timeout: HeaderField | undefined, fields: readonly HeaderField[]): HeaderField[] {
+    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields];
+    if (timeout !== undefined) all.push(timeout);
+    for (const field of fields) all.push(field);
+    return all;
   }
 
   /** One message there, one back; rejects with a {@link CallError}. */

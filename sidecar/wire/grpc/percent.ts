@@ -1,9 +1,12 @@
 /** `grpc-message`: UTF-8, of which everything but printable ASCII, and the percent sign itself, is written as %XX. */
 export function percentEncode(text: string): string {
-  if (/^[\u0020-\u0024\u0026-\u007E]*$/.test(text)) return text;
+  if (/^(?! )[\u0020-\u0024\u0026-\u007E]*$/.test(text) && !text.endsWith(' ')) return text;
   let encoded = '';
-  for (const byte of Buffer.from(text)) {
-    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
+  const bytes = Buffer.from(text);
+  for (const [at, byte] of bytes.entries()) {
+    // A field that begins or ends with a space is malformed (RFC 9113 §8.2.1).
+    const isAtEnd = at === 0 || at === bytes.length - 1;
+    const isPlain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25 && !(byte === 0x20 && isAtEnd);
     encoded += isPlain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return encoded;

@@ -1,4 +1,4 @@
-import type { StreamAcceptor } from '../../../sidecar/wire/connection.ts';
+import type { StreamAcceptor } from '../../../sidecar/wire/connection-options.ts';
 import type { ErrorName } from '../../../sidecar/wire/error-code.ts';
 import type { HeaderList } from '../../../sidecar/wire/header-list.ts';
 import { HeaderField } from '../../../sidecar/wire/hpack/header-field.ts';

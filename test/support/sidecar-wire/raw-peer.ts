@@ -1,7 +1,8 @@
 import { duplexPair, type Duplex } from 'node:stream';
 import { BufferPool } from '../../../sidecar/wire/buffer-pool.ts';
 import { ByteBudget } from '../../../sidecar/wire/byte-budget.ts';
-import { Connection, type StreamAcceptor } from '../../../sidecar/wire/connection.ts';
+import { Connection } from '../../../sidecar/wire/connection.ts';
+import type { StreamAcceptor } from '../../../sidecar/wire/connection-options.ts';
 import { type ErrorName, errorNameOf } from '../../../sidecar/wire/error-code.ts';
 import { clientPreface, frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { repeatedByServer } from '../../../sidecar/wire/grpc/fields.ts';

@@ -145,3 +145,13 @@ it('goes on when the answer to a call that was given up comes after many others'
   expect(heard).toHaveLength(2 * wireLimits.closedStreamsKept);
   expect(frames().filter(({ type }) => type === frameTypes.GOAWAY)).toEqual([]);
 });
+
+it.each(['204', '503'])('takes the status of gRPC that comes with HTTP %s for its own', (status) => {
+  const { heard, receive } = startCall();
+  const list = plainBlock([
+    [':status', status],
+    ['grpc-status', '9'],
+  ]);
+  receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, list));
+  expect(heard).toEqual([`ended ${statusCodes.FAILED_PRECONDITION}`]);
+});
