@@ -32,7 +32,7 @@ function start({ windowBytes, draining = new AbortController() }: { windowBytes:
     const text = textIn(request);
     if (text.startsWith('instant')) return frameOf(answerTo(text));
     if (!text.startsWith('begun')) return undefined;
-    return { rest: Buffer.from(request), complete: (response) => Buffer.concat([response]) };
+    return { rest: Buffer.from(request), complete: (response) => Buffer.concat([response]), release: () => {} };
   };
   const clock = new FakeAlarmClock();
   const methods = bindWireService(
