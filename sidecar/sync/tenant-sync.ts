@@ -68,7 +68,8 @@ export class TenantSync implements AsyncDisposable {
       this.memory.unstage();
       if (this.#stopped.signal.aborted) return;
       if (heard) failures = 0;
-      if (failures === 0)
+      // Of a tenant that is not there nothing is cut off; names of strangers must not fill the log.
+      if (failures === 0 && end.kind !== 'tenant_not_found')
         logger.warn(
           { tenant, reason: end.kind, error: end.error },
           'the source of changes is cut off; answering from memory',

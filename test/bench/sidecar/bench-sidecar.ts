@@ -44,7 +44,8 @@ async function benchMemory(): Promise<void> {
   // The first fills the cache.
   for (const [index, { routes, services }] of [...held, ...fleets].entries()) {
     await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
-    await using sidecar = await startSidecar(source, services);
+    const variables = services === undefined ? {} : { TM_SIDECAR_SERVICES: services };
+    await using sidecar = await startSidecar(source, variables);
     if (routes > 0) await isHeld(sidecar, services === undefined ? routes : scopeRoutes);
     const { rss, heapUsed } = await memoryOf(sidecar);
     const name = services === undefined ? String(routes) : `${scopeRoutes} of ${routes}`;
@@ -53,10 +54,12 @@ async function benchMemory(): Promise<void> {
   printTable(['routes held', '', 'process MB', 'heap MB after collection'], rows);
 }
 
-async function startSidecar(source: BenchServer, services?: string): Promise<BenchServer> {
+type Variables = Readonly<Record<string, string>>;
+
+async function startSidecar(source: BenchServer, variables: Variables = {}): Promise<BenchServer> {
   return await spawnServer('test/bench/resolve/sidecar-server.ts', {
     TM_SIDECAR_SOURCE: `grpc://${source.address}`,
-    ...(services !== undefined && { TM_SIDECAR_SERVICES: services }),
+    ...variables,
   });
 }
 
@@ -65,10 +68,19 @@ async function isHeld({ address }: BenchServer, routes: number): Promise<void> {
   await client.resolver.resolve({ key: benchKey(routes - 1) }, { timeoutMs: 60_000 });
 }
 
-/** Lookups beside changes: quiet and busy take turns on one sidecar. */
-async function benchChanges({ rounds, seconds, routes }: BenchOptions): Promise<void> {
+/** Lookups beside changes, which go to disk too: quiet and busy take turns on one sidecar. */
+async function benchChanges(options: BenchOptions): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'bench-state-'));
+  try {
+    await benchChangesOf({ TM_SIDECAR_STATE_DIR: directory }, options);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function benchChangesOf(variables: Variables, { rounds, seconds, routes }: BenchOptions): Promise<void> {
   await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
-  await using sidecar = await startSidecar(source);
+  await using sidecar = await startSidecar(source, variables);
   await isHeld(sidecar, routes);
   const request = Buffer.from(
     ResolveRequest.encode({ key: benchKey(routes >> 1), hashKey: '', attributes: {}, method: '' }).finish(),
