@@ -92,6 +92,9 @@ export class Connection implements FrameReceiver, Watched {
   get hasStreams(): boolean {
     return this.#streams.count > 0;
   }
+  get newestStreamId(): number {
+    return this.#streams.newestId;
+  }
 
   /** Whether the peer has said what it must say first. */
   get hasHeard(): boolean {
@@ -105,11 +108,9 @@ export class Connection implements FrameReceiver, Watched {
   get backlogBytes(): number {
     return this.#output.backlogBytes;
   }
-
   get passedOnBytes(): number {
     return this.#output.passedOnBytes;
   }
-
   get queuedBytes(): number {
     return this.#streams.queuedBytes;
   }

@@ -4,6 +4,8 @@ import type { WireLimits } from './limits.ts';
 /** What a connection can say of itself, and what is to be done about it. */
 export interface Watched {
   readonly hasStreams: boolean;
+  /** The newest of them, there or not: calls that are answered at once are never there when anybody looks. */
+  readonly newestStreamId: number;
   /** Whether it is a client's: servers of gRPC end connections whose clients ask without a call (proposal A8). */
   readonly isClient: boolean;
   /** Whether the beginning of something waits for its rest: the preface, a frame, a header block. */
@@ -16,9 +18,7 @@ export interface Watched {
   /** Bytes that wait for the peer to open a window. */
   readonly queuedBytes: number;
   askForLife(): void;
-  /** It has been without streams for too long. */
-  end(): void;
-  /** It has lived for as long as it may. */
+  /** It has lived for as long as it may, or been without streams for too long. */
   drain(): void;
   /** The peer has not done what it had to. */
   late(what: LateKind): void;
@@ -51,6 +51,7 @@ export class Liveness implements Alarm {
   #unfinishedSinceMs: number | undefined;
   #framesReceived = 0;
   #busyAtMs: number;
+  #newestStreamId = 0;
   #movedAtMs: number;
   #passedOnBytes = 0;
   #passedOnAtMs: number;
@@ -91,7 +92,8 @@ export class Liveness implements Alarm {
     if (this.#isUnfinishedTooLong(nowMs)) return this.#watched.late('unfinished');
     if (this.#isUnread(nowMs)) return this.#watched.late('unread');
     if (this.#hasNoWindow(nowMs)) this.#watched.late('no_window');
-    if (this.#isIdle(nowMs)) return this.#watched.end();
+    // In order: a call may be on its way just now.
+    if (this.#isIdle(nowMs)) this.#watched.drain();
     this.#lookForLife(nowMs);
   }
 
@@ -118,7 +120,9 @@ export class Liveness implements Alarm {
   }
 
   #isIdle(nowMs: number): boolean {
-    if (this.#watched.hasStreams) this.#busyAtMs = nowMs;
+    const { hasStreams, newestStreamId } = this.#watched;
+    if (hasStreams || newestStreamId !== this.#newestStreamId) this.#busyAtMs = nowMs;
+    this.#newestStreamId = newestStreamId;
     return nowMs - this.#busyAtMs >= this.#limits.idleMsMax;
   }
 

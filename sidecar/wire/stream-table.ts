@@ -75,6 +75,11 @@ export class StreamTable implements StreamCarrier {
     return this.#queuedBytes;
   }
 
+  /** Of the streams of the side that opens them, 0 before the first. */
+  get newestId(): number {
+    return this.#lastId;
+  }
+
   get lastFromPeer(): number {
     return this.#options.isServer ? this.#lastId : 0;
   }

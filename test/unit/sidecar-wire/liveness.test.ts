@@ -60,17 +60,39 @@ it('ends a connection without calls in order, once it has been idle for long', a
   const peer = new RawPeer({ acceptor: new EchoAcceptor() });
   peer.send(whole());
   await peer.ping();
-  for (
-    let waitedMs = 0;
-    waitedMs <= idleMsMax && !peer.isClosed && peer.goAway === undefined;
-    waitedMs += keepaliveMs
-  ) {
+  for (let waitedMs = 0; waitedMs < idleMsMax - keepaliveMs; waitedMs += keepaliveMs) {
     peer.clock.advance(keepaliveMs);
-    await new Promise(setImmediate);
-    if (peer.goAway === undefined) await peer.ping();
+    await peer.ping();
   }
+  expect(peer.goAway).toBeUndefined();
+  // Smaller than the time between the two GOAWAYs.
+  const stepMs = wireLimits.goAwayMs / 2;
+  for (let waitedMs = 0; waitedMs < 2 * keepaliveMs && peer.goAway === undefined; waitedMs += stepMs) {
+    peer.clock.advance(stepMs);
+    await peer.ping();
+  }
+  // A call that was on its way then is answered.
+  peer.send(whole(3));
+  await peer.until(() => peer.bodyOf(3) !== '');
+  peer.clock.advance(wireLimits.goAwayMs);
   await peer.untilClosed();
-  expect(peer.goAway).toEqual({ lastStreamId: 1, error: 'NO_ERROR' });
+  expect(peer.goAway).toEqual({ lastStreamId: 3, error: 'NO_ERROR' });
+});
+
+it('keeps a connection whose calls are answered as soon as they come, for as long as they do', async () => {
+  const peer = new RawPeer({ acceptor: new EchoAcceptor() });
+  let streamId = 1;
+  for (let waitedMs = 0; waitedMs < 2 * idleMsMax; waitedMs += idleMsMax / 4) {
+    peer.send(whole(streamId));
+    await peer.ping();
+    streamId += 2;
+    for (let passedMs = 0; passedMs < idleMsMax / 4; passedMs += keepaliveMs) {
+      peer.clock.advance(keepaliveMs);
+      await peer.ping();
+    }
+  }
+  expect(peer.connection.hasStreams).toBe(false);
+  expect(peer.goAway).toBeUndefined();
 });
 
 it('drains in two steps: nothing that was sent in between is lost', async () => {
