@@ -152,6 +152,8 @@ export class SoakCaller {
     const { tally } = this.#options;
     const { excuse, settings } = this.#settings();
     let answers = 0;
+    // Of a call whose time was over before it began: none.
+    let socket: Socket | undefined;
     return new Promise((resolve) => {
       const call = this.#client.start(
         `${service}/${method}`,
@@ -171,7 +173,7 @@ export class SoakCaller {
         },
         settings,
       );
-      const socket = this.#socket;
+      socket = this.#socket;
       for (const [at, message] of messages.entries()) call.send(message, at === messages.length - 1);
       if (excuse === 'cancelled') this.#cancelSoon(call);
     });
