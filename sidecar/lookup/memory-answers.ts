@@ -52,7 +52,7 @@ export class MemoryAnswers implements AnswerSource {
     if (!lookup.read(request, start, end)) return -1;
     const sync = this.#subscriptions.followed(lookup.tenant);
     if (sync === undefined || !this.#isFreshEnough(sync)) return -1;
-    const group = sync.memory.findNamed(lookup.group);
+    const group = sync.memory.seek(request, lookup.groupStart, lookup.groupEnd);
     if (group === undefined) return -1;
     const isFound = lookup.version === '' ? this.#choose(sync, group) : this.#take(sync, group, lookup.version);
     if (!isFound) return -1;

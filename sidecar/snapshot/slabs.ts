@@ -1,5 +1,3 @@
-import type { Span } from './group-block.ts';
-
 /** Where a block lies. */
 export type Place = { readonly slab: Slab; readonly start: number };
 
@@ -38,16 +36,14 @@ export class Slabs {
     return this.#bytes;
   }
 
-  /** Copies a block into a slot. */
-  store({ buffer, start: from, end }: Span): Place {
-    const slotBytes = slotBytesOf(end - from);
+  /** A slot for so many bytes. */
+  take(bytes: number): Place {
+    const slotBytes = slotBytesOf(bytes);
     const slab = this.#openSlab(slotBytes);
     const slot = slab.free.pop() ?? slab.fresh++;
     slab.used++;
     if (slab.used === slab.slots) this.#close(slab);
-    const start = slot * slotBytes;
-    buffer.copy(slab.buffer, start, from, end);
-    return { slab, start };
+    return { slab, start: slot * slotBytes };
   }
 
   /** Gives a slot back: whatever still refers to it reads other blocks from now on. */

@@ -2,7 +2,8 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../src/platform/logger.ts';
 import { decodeSnapshot, RefusedFileError, SnapshotEncoder, type DiskSnapshot, type Footer } from './disk-format.ts';
-import type { GroupName, TenantMemory } from './snapshot-memory.ts';
+import type { GroupName } from './group.ts';
+import type { TenantMemory } from './tenant-memory.ts';
 
 /** Groups in one piece: about 0.3 ms of work between two turns of the event loop. */
 const groupsPerPiece = 256;

@@ -3,7 +3,7 @@ import type { Logger } from '../../src/platform/logger.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { Footer } from './disk-format.ts';
 import type { SnapshotFiles } from './snapshot-files.ts';
-import type { TenantMemory } from './snapshot-memory.ts';
+import type { TenantMemory } from './tenant-memory.ts';
 
 /** A memory that is saved, and how certain it is. */
 export type Saved = { readonly tenant: string; readonly memory: TenantMemory; stalenessMs(): number };

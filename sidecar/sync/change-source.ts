@@ -1,6 +1,6 @@
 import type { Change, Position } from '../../src/domain/change.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
-import type { ChangeRange, HeldSnapshot, SnapshotPart } from '../snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot, SnapshotPart } from '../snapshot/tenant-memory.ts';
 
 /** What a follower holds at the moment, for sources that prove what they tell. */
 export interface HeldConfiguration {

@@ -4,7 +4,7 @@ import type { Route } from '../../src/domain/route.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { natsSourceLimits } from '../limits.ts';
-import type { HeldSnapshot } from '../snapshot/snapshot-memory.ts';
+import type { HeldSnapshot } from '../snapshot/tenant-memory.ts';
 import { etagAfter } from '../snapshot/move-digest.ts';
 import type { Beacon, LiveUpdate, StreamHead } from './nats-stream-messages.ts';
 

@@ -2,7 +2,7 @@ import type { Change, Position } from '../../src/domain/change.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { NatsLink } from '../../src/platform/nats/connect-nats.ts';
 import { sidecarLimits } from '../limits.ts';
-import type { ChangeRange } from '../snapshot/snapshot-memory.ts';
+import type { ChangeRange } from '../snapshot/tenant-memory.ts';
 import type { ChangeSink } from './change-source.ts';
 import type { HeldPlace, StreamPlace } from './nats-catch-up.ts';
 import type { Beacon, LiveUpdate, StreamHead } from './nats-stream-messages.ts';

@@ -3,7 +3,7 @@ import { backoffMs } from '../../src/platform/backoff.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Logger } from '../../src/platform/logger.ts';
 import { sidecarLimits } from '../limits.ts';
-import type { SnapshotPart, TenantMemory } from '../snapshot/snapshot-memory.ts';
+import type { SnapshotPart, TenantMemory } from '../snapshot/tenant-memory.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 import { nextSyncState, type SyncEvent, type SyncState } from './sync-state.ts';
 

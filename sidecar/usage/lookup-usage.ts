@@ -7,7 +7,13 @@ type Count = { lookups: number };
  * The versions of a group that have been looked up since the last take: this one, and those that were before it. A list, because there
  * are mostly one to three, and comparing so many texts takes 4 ns where hashing one for a Map takes 22.
  */
-export type GroupUsage = Count & { readonly version: string; readonly next: GroupUsage | undefined };
+export type GroupUsage = Count & {
+  /** Empty: of a tenant's lookups that are not told apart. */
+  readonly version: string;
+  readonly next: GroupUsage | undefined;
+  /** The interval that it is of. */
+  readonly interval: number;
+};
 /** A group in memory, which keeps at hand where its lookups are counted. */
 export type Counted = { usage: GroupUsage | undefined };
 
@@ -21,7 +27,7 @@ type CountedGroup = {
   usage: GroupUsage | undefined;
   holder: Counted | undefined;
 };
-type CountedTenant = { versions: number; readonly rest: Count };
+type CountedTenant = { versions: number; readonly rest: GroupUsage };
 
 /**
  * Counts answered lookups by version, until they are taken to be reported. Bounded: what is too much for it is counted by tenant,
@@ -33,10 +39,11 @@ export class LookupUsage {
   #tenants = new Map<string, CountedTenant>();
   #versions = 0;
   #untold = 0;
+  #interval = 0;
 
   /** A lookup was answered with this version, from this group if memory did. */
   count(key: GroupKey, version: string, group?: Counted): void {
-    const count = find(group?.usage, version) ?? this.#countOf(key, version, group);
+    const count = this.#find(group?.usage, version) ?? this.#countOf(key, version, group);
     if (count === undefined) this.#untold++;
     else count.lookups++;
   }
@@ -52,18 +59,22 @@ export class LookupUsage {
       group.usage = counted.usage;
       counted.holder = group;
     }
-    const known = find(counted?.usage, version);
+    const known = this.#find(counted?.usage, version);
     if (known !== undefined) return known;
     const { versionsMax, versionsPerTenantMax, versionsPerGroupMax } = sidecarLimits.usage;
     const isFull = this.#versions >= versionsMax || tenant.versions >= versionsPerTenantMax;
-    if (isFull || (counted !== undefined && counted.versions >= versionsPerGroupMax)) return tenant.rest;
+    if (isFull || (counted !== undefined && counted.versions >= versionsPerGroupMax)) {
+      // None of its versions is told apart in this interval: it need not be asked again.
+      if (counted === undefined && group !== undefined) group.usage = tenant.rest;
+      return tenant.rest;
+    }
     tenant.versions++;
     this.#versions++;
     return this.#begin(counted ?? this.#adopt(name, key, group), version);
   }
 
   #begin(counted: CountedGroup, version: string): Count {
-    const usage = { version, lookups: 0, next: counted.usage };
+    const usage = { version, lookups: 0, next: counted.usage, interval: this.#interval };
     counted.versions++;
     counted.usage = usage;
     if (counted.holder !== undefined) counted.holder.usage = usage;
@@ -79,8 +90,12 @@ export class LookupUsage {
   #tenantOf(name: string): CountedTenant | undefined {
     let tenant = this.#tenants.get(name);
     if (tenant === undefined && this.#tenants.size < sidecarLimits.usage.tenantsMax)
-      this.#tenants.set(name, (tenant = { versions: 0, rest: { lookups: 0 } }));
+      this.#tenants.set(name, (tenant = { versions: 0, rest: this.#newRest() }));
     return tenant;
+  }
+
+  #newRest(): GroupUsage {
+    return { version: '', lookups: 0, next: undefined, interval: this.#interval };
   }
 
   /** Everything that was counted since the last take, and how many lookups it cannot tell the tenant of. Counting begins anew. */
@@ -92,17 +107,21 @@ export class LookupUsage {
         versions.push({ ...key, version: usage.version, lookups: usage.lookups });
     }
     for (const [tenant, { rest }] of this.#tenants)
-      if (rest.lookups > 0) versions.push({ tenant, service: '', environment: '', version: '', ...rest });
+      if (rest.lookups > 0) versions.push({ tenant, service: '', environment: '', version: '', lookups: rest.lookups });
     const untold = this.#untold;
     this.#groups = new Map();
     this.#tenants = new Map();
     this.#versions = this.#untold = 0;
+    this.#interval++;
     return { versions, untold };
   }
-}
 
-function find(first: GroupUsage | undefined, version: string): GroupUsage | undefined {
-  let usage = first;
-  while (usage !== undefined && usage.version !== version) usage = usage.next;
-  return usage;
+  #find(first: GroupUsage | undefined, version: string): GroupUsage | undefined {
+    let usage = first;
+    while (usage !== undefined && usage.version !== version) {
+      if (usage.version === '' && usage.interval === this.#interval) return usage;
+      usage = usage.next;
+    }
+    return usage;
+  }
 }

@@ -2,7 +2,7 @@ import type { SidecarHistory } from './sidecar-history.ts';
 import type { FakeClock } from './fake-clock.ts';
 import { rangeOf } from './sidecar-history.ts';
 import type { ScriptedQuestion, ScriptedStream, ScriptedWatch } from './sidecar-scripted-watch.ts';
-import type { ChangeRange, HeldSnapshot } from '../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot } from '../../sidecar/snapshot/tenant-memory.ts';
 import type { Position } from '../../src/domain/change.ts';
 import type { Mutation } from '../../src/domain/mutation.ts';
 import type { GetPositionResponse, WatchResponse } from '../../src/gen/trafficmanager/v1/watch_service.ts';

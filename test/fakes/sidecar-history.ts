@@ -2,7 +2,7 @@ import { resourceOf, withCommitTime, type Change, type Position } from '../../sr
 import type { Mutation } from '../../src/domain/mutation.ts';
 import { TenantState } from '../../src/domain/tenant-view.ts';
 import { stage } from '../../src/domain/transaction.ts';
-import type { ChangeRange, HeldSnapshot } from '../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot } from '../../sidecar/snapshot/tenant-memory.ts';
 import { createTenant, transactionOf } from './example-configuration.ts';
 
 /** One tenant's history without a store: what a source of changes would tell of it. The tenant's creation is revision 1. */

@@ -1,4 +1,4 @@
-import type { HeldSnapshot } from '../../sidecar/snapshot/snapshot-memory.ts';
+import type { HeldSnapshot } from '../../sidecar/snapshot/tenant-memory.ts';
 import type { ChangeSink } from '../../sidecar/sync/change-source.ts';
 
 /** The part of a sink that hears of snapshots, each with all of its parts. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SnapshotMemory, type TenantMemory } from '../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../sidecar/snapshot/snapshot-memory.ts';
+import type { TenantMemory } from '../../sidecar/snapshot/tenant-memory.ts';
 import type { Change } from '../../src/domain/change.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
 import type { Mutation } from '../../src/domain/mutation.ts';

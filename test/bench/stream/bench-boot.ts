@@ -1,4 +1,5 @@
-import { SnapshotMemory, type TenantMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { TenantMemory } from '../../../sidecar/snapshot/tenant-memory.ts';
 import { NatsSource } from '../../../sidecar/sync/nats-source.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { SnapshotMemory, type ChangeRange } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange } from '../../../sidecar/snapshot/tenant-memory.ts';
 import type { ChangeSink, ChangeSource } from '../../../sidecar/sync/change-source.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
-import { SnapshotMemory, type ChangeRange, type HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { ChangeRange, HeldSnapshot } from '../../../sidecar/snapshot/tenant-memory.ts';
 import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createGroup } from '../../../sidecar/snapshot/group.ts';
-import { SnapshotMemory, type TenantMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { TenantMemory } from '../../../sidecar/snapshot/tenant-memory.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
 import { coalescedRangeOf, rangeOf, SidecarHistory } from '../../fakes/sidecar-history.ts';
 

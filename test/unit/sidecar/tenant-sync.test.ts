@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { sidecarLimits } from '../../../sidecar/limits.ts';
-import { SnapshotMemory, type HeldSnapshot } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { HeldSnapshot } from '../../../sidecar/snapshot/tenant-memory.ts';
 import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import type { Change } from '../../../src/domain/change.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { SnapshotMemory, type TenantMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
+import type { TenantMemory } from '../../../sidecar/snapshot/tenant-memory.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import type { Fields } from '../../../src/client/message.ts';
