@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { BegunAnswers } from '../../src/platform/grpc/begun-answers.ts';
 import type { BegunAnswer, BidiHandler } from '../../src/platform/grpc/handlers.ts';
 import { untilDraining } from '../../src/platform/grpc/until-draining.ts';
@@ -12,7 +13,10 @@ type Waiting = { readonly request: Buffer; readonly asked?: { readonly answer: B
 
 /** A method of two streams: each of its calls has a handler, and answers before it what an instant answers. */
 export function bidi(handler: BidiHandler<unknown, unknown>, bound: Bound): Method {
-  return { requests: 'many', open: (call) => new BidiCall(call, bound).start(handler) };
+  const shutdown = { hasBegun: bound.options.draining.aborted };
+  // Known beforehand: a signal takes longer to ask, and each message would.
+  bound.options.draining.addEventListener('abort', () => (shutdown.hasBegun = true), { once: true });
+  return { requests: 'many', open: (call) => new BidiCall(call, bound, shutdown).start(handler) };
 }
 
 /**
@@ -25,12 +29,14 @@ class BidiCall implements RequestListener {
   readonly #bound: Bound;
   readonly #context: WireContext;
   readonly #queue: RequestQueue<Waiting>;
+  readonly #shutdown: { readonly hasBegun: boolean };
   readonly #begun = new BegunAnswers();
   /** As much waits for the caller as may: nothing is answered until that has gone out. */
   #isFull = false;
 
-  constructor(call: ServerCall, bound: Bound) {
+  constructor(call: ServerCall, bound: Bound, shutdown: { readonly hasBegun: boolean }) {
     this.#call = call;
+    this.#shutdown = shutdown;
     this.#bound = bound;
     const { draining, clock } = bound.options;
     this.#context = new WireContext(call, { draining, wallMs: () => clock.wallMs() });
@@ -61,9 +67,9 @@ class BidiCall implements RequestListener {
   }
 
   message(bytes: Buffer, isShared: boolean): void {
-    const { instant, options } = this.#bound;
+    const { instant } = this.#bound;
     // Once the server shuts down, all go the long way: it is there that the last of them is told from others.
-    if (instant === undefined || this.#isFull || !this.#queue.isAwaited || options.draining.aborted)
+    if (instant === undefined || this.#isFull || !this.#queue.isAwaited || this.#shutdown.hasBegun)
       return this.#queue.push({ request: ownBytes(bytes, isShared) });
     let answer: Buffer | BegunAnswer | undefined;
     try {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { encoded } from '../../src/platform/grpc/begun-answers.ts';
 import { correlationHeader, givenCorrelationId } from '../../src/platform/grpc/correlation.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
 import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
 import type { AlarmClock } from '../wire/alarm.ts';
 import type { Method, ServerCall } from '../wire/grpc/server-call.ts';
-import { HeaderField } from '../wire/hpack/header-field.ts';
+import type { HeaderField } from '../wire/hpack/header-field.ts';
 import { bidi } from './wire-bidi.ts';
 import { WireContext } from './wire-context.ts';
 import { type Bound, end, fail } from './wire-ending.ts';
@@ -114,7 +115,8 @@ function serverStream(handler: ServerStreamHandler<unknown, unknown>, bound: Bou
 }
 
 /** A correlation id goes back when one came in. None is made: it would go to no log and no other process. */
-function givenTrailers(call: ServerCall): readonly HeaderField[] | undefined {
-  const given = givenCorrelationId(call.list.get(correlationHeader));
-  return given === undefined ? undefined : [new HeaderField(correlationHeader, given)];
+function givenTrailers({ list }: ServerCall): readonly HeaderField[] | undefined {
+  const given = list.find(correlationHeader);
+  // The field itself goes back: nothing is made of it.
+  return given === undefined || givenCorrelationId(given.value) === undefined ? undefined : [given];
 }

@@ -6,9 +6,9 @@ type Known = { readonly bytes: Buffer; readonly version: number; readonly list: 
 /** Blocks that are kept, and the longest: 4 x (256 B + about 1 KiB of fields) a connection that uses them. */
 const keptMax = 4;
 const bytesMax = 256;
-/** After so many misses in a row only every so manyth block is kept: where every call differs, copies are wasted. */
+/** After so many misses in a row only every so manyth block is looked for and kept: where every call differs, both are wasted. */
 const missesMax = 16;
-const sampleEvery = 64;
+const sampleEvery = 16;
 
 /**
  * Decodes header blocks, and knows some that came before. The same bytes mean the same fields as long as no index has changed
@@ -25,11 +25,11 @@ export class BlockCache {
   }
 
   decode(buffer: Buffer, start: number, end: number): HeaderList {
-    const found = this.#find(buffer, start, end);
+    const isWorthIt = this.#misses < missesMax || this.#misses % sampleEvery === 0;
+    const found = isWorthIt ? this.#find(buffer, start, end) : undefined;
     if (found !== undefined) return found;
     const list = this.#decoder.decode(buffer, start, end);
     this.#misses++;
-    const isWorthIt = this.#misses < missesMax || this.#misses % sampleEvery === 0;
     if (isWorthIt && this.#decoder.isPure && end - start <= bytesMax && !list.isTooLarge) {
       const bytes = Buffer.from(buffer.subarray(start, end));
       this.#known[this.#next] = { bytes, version: this.#decoder.version, list };

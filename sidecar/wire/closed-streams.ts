@@ -2,6 +2,7 @@
 export type ClosedBy = 'end' | 'our_reset' | 'their_reset' | 'unknown';
 
 const kinds = ['unknown', 'end', 'our_reset', 'their_reset'] as const satisfies readonly ClosedBy[];
+const numbers = { unknown: 0, end: 1, our_reset: 2, their_reset: 3 } as const satisfies Record<ClosedBy, number>;
 
 /**
  * The streams that were closed last, of which frames may still be under way: RFC 9113 §5.1 wants them ignored after our reset,
@@ -21,7 +22,7 @@ export class ClosedStreams {
     this.#ids ??= new Uint32Array(this.#count);
     this.#kinds ??= new Uint8Array(this.#count);
     this.#ids[this.#next] = id;
-    this.#kinds[this.#next] = kinds.indexOf(by);
+    this.#kinds[this.#next] = numbers[by];
     this.#next = (this.#next + 1) % this.#count;
   }
 

@@ -204,9 +204,9 @@ export class Connection implements FrameReceiver, Watched {
     // §6.9.1: also what is ignored counts.
     if (!this.#receiveWindow.take(bytes))
       throw new ConnectionError('FLOW_CONTROL_ERROR', 'more data than the window of the connection allows');
-    const isGivenUp = this.#streams.isGivenUp(frame.streamId);
-    const stream = this.#streams.receiverOf(frame.streamId, bytes);
+    const stream = this.#streams.receiverOf(frame.streamId);
     if (stream === undefined) {
+      const isGivenUp = this.#streams.dropData(frame.streamId, bytes);
       stripPadding(frame);
       // A window full of small messages may be under way when we give up a stream: that is nobody's fault.
       return isGivenUp && frame.end > frame.start ? undefined : this.#controlFrames.count();

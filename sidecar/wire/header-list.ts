@@ -38,14 +38,24 @@ export class HeaderList {
           this.#problem = `${field.name} is no pseudo-header`;
           continue;
         case 'method':
+          this.#takePseudo(field, this.method, isPastPseudo);
+          this.method = field.value;
+          continue;
         case 'scheme':
+          this.#takePseudo(field, this.scheme, isPastPseudo);
+          this.scheme = field.value;
+          continue;
         case 'authority':
+          this.#takePseudo(field, this.authority, isPastPseudo);
+          this.authority = field.value;
+          continue;
         case 'path':
+          this.#takePseudo(field, this.path, isPastPseudo);
+          this.path = field.value;
+          continue;
         case 'status':
-          if (isPastPseudo) this.#problem = `${field.name} comes after other fields`;
-          if (this[field.role] !== undefined) this.#problem = `${field.name} comes twice`;
-          this[field.role] = field.value;
-          this.#hasPseudo = true;
+          this.#takePseudo(field, this.status, isPastPseudo);
+          this.status = field.value;
       }
     }
   }
@@ -72,8 +82,19 @@ export class HeaderList {
 
   /** The first value of a field. */
   get(name: string): string | undefined {
-    for (const field of this.fields) if (field.name === name) return field.value;
+    return this.find(name)?.value;
+  }
+
+  /** The first field of a name. */
+  find(name: string): HeaderField | undefined {
+    for (const field of this.fields) if (field.name === name) return field;
     return undefined;
+  }
+
+  #takePseudo({ name }: HeaderField, before: string | undefined, isPastPseudo: boolean): void {
+    if (isPastPseudo) this.#problem = `${name} comes after other fields`;
+    if (before !== undefined) this.#problem = `${name} comes twice`;
+    this.#hasPseudo = true;
   }
 
   #takeLength(value: string): void {

@@ -156,6 +156,24 @@ export class Output implements Flushable {
     } while (from < block.length);
   }
 
+  /**
+   * Begins the HEADERS frame of a whole block that takes so many bytes at most, less than any frame may; it must be written next into
+   * `buffer`, at the place that this answers.
+   */
+  beginHeaders(streamId: number, bytesMax: number, isLast: boolean): number {
+    const flags = isLast ? frameFlags.END_STREAM | frameFlags.END_HEADERS : frameFlags.END_HEADERS;
+    return this.#begin(frameTypes.HEADERS, flags, streamId, bytesMax);
+  }
+
+  /** Ends it where its block ends. */
+  endHeaders(start: number, end: number): void {
+    const bytes = end - start;
+    this.#buffer[start - frameHeaderBytes] = bytes >>> 16;
+    this.#buffer[start - frameHeaderBytes + 1] = bytes >>> 8;
+    this.#buffer[start - frameHeaderBytes + 2] = bytes;
+    this.#length = end;
+  }
+
   /** Begins a DATA frame; its payload of so many bytes must be written next into `buffer`, at the place that this answers. */
   data(streamId: number, bytes: number, isLast: boolean): number {
     return this.#begin(frameTypes.DATA, isLast ? frameFlags.END_STREAM : 0, streamId, bytes);

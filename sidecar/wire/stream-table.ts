@@ -17,6 +17,7 @@ import type { ReceiveWindow } from './receive-window.ts';
 import { type Settings, windowBytesDefault, windowBytesMax } from './settings.ts';
 import { mayReceive, type StreamEvent } from './stream-state.ts';
 import { type DataPiece, Stream, type StreamCarrier } from './stream.ts';
+import { StreamsById } from './streams-by-id.ts';
 
 export type StreamTableOptions = {
   readonly limits: WireLimits;
@@ -37,10 +38,13 @@ export type StreamTableOptions = {
   readonly onMoved: () => void;
 };
 
+/** Header blocks that are shorter than any frame may be are written where they go out from. */
+const writtenInPlaceBytesMax = 4_096;
+
 /** The streams of one connection: ids (RFC 9113 §5.1.1), windows (§5.2), and how they share what may be sent. */
 export class StreamTable implements StreamCarrier {
   readonly #options: StreamTableOptions;
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams = new StreamsById();
   readonly #closed: ClosedStreams;
   /** Streams with something to send that wait for the connection: in the order in which they take turns. */
   readonly #waiting = new Set<Stream>();
@@ -98,7 +102,7 @@ export class StreamTable implements StreamCarrier {
   }
 
   find(id: number): Stream | undefined {
-    return this.#streams.get(id);
+    return id > this.#lastId ? undefined : this.#streams.get(id);
   }
 
   isNewFromPeer(id: number): boolean {
@@ -129,7 +133,7 @@ export class StreamTable implements StreamCarrier {
       receiveWindow: Math.max(limits.streamWindowBytes, windowBytesDefault),
       endsBothWays: isServer,
     });
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     budget.charge(streamBytes);
     this.#windowUpdatesExpected += windowUpdatesPerStream;
     if (!isServer) this.#lateFramesExpected += lateFramesPerStream;
@@ -162,20 +166,26 @@ export class StreamTable implements StreamCarrier {
     }
   }
 
-  /** The stream that takes some data; undefined: it goes nowhere, and the connection's window has it back. */
-  receiverOf(id: number, bytes: number): Stream | undefined {
+  /** The stream that takes some data; undefined: there is none, see `dropData`. */
+  receiverOf(id: number): Stream | undefined {
     const stream = this.#streams.get(id);
-    if (stream !== undefined && mayReceive(stream.state)) return stream;
+    return stream !== undefined && mayReceive(stream.state) ? stream : undefined;
+  }
+
+  /** Data that goes nowhere: the connection's window has it back. Answers whether the peer may not have heard yet that it does not. */
+  dropData(id: number, bytes: number): boolean {
     this.assertOpened(id, 'DATA');
+    const isGivenUp = this.#isGivenUp(id);
     this.#giveBackToConnection(bytes);
+    const stream = this.#streams.get(id);
     if (stream !== undefined) stream.reset('STREAM_CLOSED');
-    else if (!this.isGivenUp(id) && !this.isPastLast(id)) this.#options.output.resetStream(id, 'STREAM_CLOSED');
-    return undefined;
+    else if (!isGivenUp && !this.isPastLast(id)) this.#options.output.resetStream(id, 'STREAM_CLOSED');
+    return isGivenUp;
   }
 
   /** Whether a peer may not have heard yet that we take nothing more of a stream. A client forgets what it gave up long ago. */
-  isGivenUp(id: number): boolean {
-    if (this.#streams.has(id)) return false;
+  #isGivenUp(id: number): boolean {
+    if (this.#streams.get(id) !== undefined) return false;
     const closedBy = this.#closed.find(id);
     return closedBy === 'our_reset' || (closedBy === 'unknown' && !this.#options.isServer);
   }
@@ -250,7 +260,7 @@ export class StreamTable implements StreamCarrier {
     this.#frameBytesMax = Math.min(peer.frameBytesMax, sentFrameBytesMax);
     output.frameBytesMax = this.#frameBytesMax;
     if (windowDifference === 0) return;
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       stream.sendWindow += windowDifference;
       if (stream.sendWindow > windowBytesMax)
         throw new ConnectionError('FLOW_CONTROL_ERROR', 'the window of a stream grows too large');
@@ -261,16 +271,16 @@ export class StreamTable implements StreamCarrier {
   /** Our streams that the peer says it has not looked at. */
   dropOwnAfter(id: number): void {
     if (this.#options.isServer) return;
-    for (const stream of this.#streams.values()) if (stream.id > id) stream.close('reset', 'REFUSED_STREAM');
+    for (const stream of this.#streams.all()) if (stream.id > id) stream.close('reset', 'REFUSED_STREAM');
   }
 
   closeAll(error: ErrorName): void {
-    for (const stream of this.#streams.values()) stream.close('reset', error);
+    for (const stream of this.#streams.all()) stream.close('reset', error);
   }
 
   /** Resets the streams whose peer has not opened a window for what waits. */
   resetStalled(error: ErrorName): void {
-    for (const stream of this.#streams.values()) if (stream.queuedBytes > 0) stream.reset(error);
+    for (const stream of this.#streams.all()) if (stream.queuedBytes > 0) stream.reset(error);
   }
 
   /** Lets those that wait send in turns, one frame each, until the window or the socket is full. */
@@ -294,7 +304,11 @@ export class StreamTable implements StreamCarrier {
   }
 
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void {
-    this.#options.output.headers(stream.id, this.#options.encoder.encode(fields), isLast);
+    const { encoder, output } = this.#options;
+    const bytesMax = encoder.bytesMaxOf(fields);
+    if (bytesMax > writtenInPlaceBytesMax) return output.headers(stream.id, encoder.encode(fields), isLast);
+    const start = output.beginHeaders(stream.id, bytesMax, isLast);
+    output.endHeaders(start, encoder.write(fields, output.buffer, start));
   }
 
   writeData(stream: Stream, { prefix, bytes, start, end }: DataPiece, isLast: boolean): void {
@@ -352,8 +366,8 @@ export class StreamTable implements StreamCarrier {
   }
 
   closed(stream: Stream, event: StreamEvent): void {
-    this.#streams.delete(stream.id);
-    this.#waiting.delete(stream);
+    this.#streams.delete(stream);
+    if (this.#waiting.size > 0) this.#waiting.delete(stream);
     if (event !== 'reset') this.#closed.add(stream.id, 'end');
     else if (this.#closed.find(stream.id) === 'unknown') this.#closed.add(stream.id, 'their_reset');
     if (stream.heldBytes > 0) this.#giveBackToConnection(stream.heldBytes);

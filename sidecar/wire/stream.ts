@@ -141,6 +141,7 @@ export class Stream {
   }
 
   letGo(): void {
+    if (this.#reservedBytes === 0) return;
     this.#carrier.unreserve(this.#reservedBytes);
     this.#reservedBytes = 0;
   }
@@ -252,12 +253,12 @@ export class Stream {
   }
 
   #release(event: StreamEvent): void {
-    this.#carrier.unreserve(this.#queuedBytes);
+    if (this.#queuedBytes > 0) this.#carrier.unreserve(this.#queuedBytes);
     this.#queuedBytes = 0;
     if (!this.#isOccupied) this.letGo();
     this.#queue = undefined;
     this.consumer = undefined;
     this.#carrier.closed(this, event);
-    this.#uncountHeld();
+    if (this.#heldCounted > 0) this.#uncountHeld();
   }
 }

@@ -6,6 +6,7 @@ import { MessageReader } from '../../sidecar/wire/grpc/message-reader.ts';
 import { percentDecode, percentEncode } from '../../sidecar/wire/grpc/percent.ts';
 import { timeoutFrom, timeoutMsFrom } from '../../sidecar/wire/grpc/timeout.ts';
 import { DynamicTable } from '../../sidecar/wire/hpack/dynamic-table.ts';
+import { isFieldValue } from '../../sidecar/wire/hpack/field-value.ts';
 import { HeaderDecoder } from '../../sidecar/wire/hpack/header-decoder.ts';
 import { HeaderEncoder } from '../../sidecar/wire/hpack/header-encoder.ts';
 import { HeaderField } from '../../sidecar/wire/hpack/header-field.ts';
@@ -14,6 +15,8 @@ import { huffmanBytes, huffmanEncode } from '../../sidecar/wire/hpack/huffman-en
 import { EchoAcceptor } from '../support/sidecar-wire/echo-acceptor.ts';
 import { frame, plainBlock } from '../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../support/sidecar-wire/raw-peer.ts';
+import type { Stream } from '../../sidecar/wire/stream.ts';
+import { StreamsById } from '../../sidecar/wire/streams-by-id.ts';
 
 /** Cuts bytes at places that are given as shares of what is left. */
 function cut(bytes: Buffer, shares: readonly number[]): Buffer[] {
@@ -187,6 +190,47 @@ it('carries any text as a grpc-message', () => {
       // RFC 9113 §8.2.1: no space at either end.
       expect(encoded).toMatch(/^$|^[!-~]([ -~]*[!-~])?$/);
       expect(percentDecode(encoded)).toBe(text);
+    }),
+  );
+});
+
+it('takes for the value of a field what the pattern of RFC 9113 does', () => {
+  // oxlint-disable-next-line no-control-regex -- these are the characters that it is about.
+  const bad = /[\0-\u0008\u000A-\u001F\u007F]|^[ \t]|[ \t]$/;
+  const often = fc.constantFrom(0x00, 0x09, 0x0a, 0x0d, 0x1f, 0x20, 0x41, 0x7f, 0x80, 0xff);
+  fc.assert(
+    fc.property(fc.array(fc.oneof(often, fc.nat(255)), { maxLength: 6 }), fc.nat(3), (bytes, before) => {
+      const buffer = Buffer.from([...Buffer.alloc(before), ...bytes, 0]);
+      const value = buffer.toString('latin1', before, before + bytes.length);
+      expect(isFieldValue(buffer, before, before + bytes.length)).toBe(!bad.test(value));
+    }),
+  );
+});
+
+it('finds the streams that a map would, in its order', () => {
+  const opened = { kind: fc.constant('open' as const), index: fc.nat(9) };
+  const step = fc.oneof(fc.record(opened), fc.record({ ...opened, kind: fc.constant('end' as const) }));
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const streams = new StreamsById();
+      const model = new Map<number, Stream>();
+      let nextId = 1;
+      for (const { kind, index } of steps) {
+        const ended = kind === 'end' ? [...model.values()].at(index % Math.max(1, model.size)) : undefined;
+        if (kind === 'open') {
+          // Nothing of a stream but its id is asked for.
+          const stream = { id: nextId } as Stream;
+          nextId += 2;
+          streams.add(stream);
+          model.set(stream.id, stream);
+        } else if (ended !== undefined) {
+          streams.delete(ended);
+          model.delete(ended.id);
+        }
+        expect(streams.size).toBe(model.size);
+        expect(streams.all()).toEqual([...model.values()]);
+        for (let id = 1; id < nextId; id += 2) expect(streams.get(id)).toBe(model.get(id));
+      }
     }),
   );
 });

@@ -10,8 +10,14 @@ const acceptsIdentity = new HeaderField('grpc-accept-encoding', 'identity');
 export const responseFields: readonly HeaderField[] = [status200, contentType];
 /** What begins the response to a message that was compressed: the compression that we take. */
 export const refusedEncodingFields: readonly HeaderField[] = [status200, contentType, acceptsIdentity];
-/** What ends a call that went well. */
-export const okFields: readonly HeaderField[] = [statusOk];
+const okFields: readonly HeaderField[] = [statusOk];
+
+/** What ends a call that went well, and more. One more, as most have, is spared the tenth of a microsecond that joining takes. */
+export function okFieldsWith(more: readonly HeaderField[]): readonly HeaderField[] {
+  const [first] = more;
+  if (first === undefined) return okFields;
+  return more.length === 1 ? [statusOk, first] : [statusOk, ...more];
+}
 
 const methodPost = new HeaderField(':method', 'POST');
 const schemeHttp = new HeaderField(':scheme', 'http');

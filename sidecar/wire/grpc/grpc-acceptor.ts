@@ -45,8 +45,7 @@ export class GrpcAcceptor implements StreamAcceptor {
       if (name === 'content-type') type = value;
       else if (name === 'grpc-timeout') timeout = value;
     }
-    // Most say just this; the pattern is for the others.
-    if (type !== 'application/grpc' && !contentTypePattern.test(type ?? '')) return stream.sendHeaders(status415, true);
+    if (!isGrpc(type)) return stream.sendHeaders(status415, true);
     const timeoutMs = timeout === undefined ? undefined : timeoutMsFrom(timeout);
     if (timeout !== undefined && timeoutMs === undefined)
       return refuse(stream, statusCodes.INTERNAL, 'the grpc-timeout is none');
@@ -61,6 +60,11 @@ export class GrpcAcceptor implements StreamAcceptor {
     if (passOn !== undefined) return passOn(stream, list, isLast);
     return refuse(stream, statusCodes.UNIMPLEMENTED, 'the server does not implement this method');
   }
+}
+
+/** Most say one of two; the pattern is for the others. */
+function isGrpc(type = ''): boolean {
+  return type === 'application/grpc' || type === 'application/grpc+proto' || contentTypePattern.test(type);
 }
 
 function refuse(stream: Stream, code: number, message: string): void {

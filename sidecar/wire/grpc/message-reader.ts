@@ -5,8 +5,11 @@ export const prefixBytes = 5;
 
 /** Takes the messages of a stream. */
 export interface MessageReceiver {
-  /** How long a message is going to be, before it is held: false refuses it, and nothing more is read. */
-  announce(bytes: number, isCompressed: boolean): boolean;
+  /**
+   * How long a message is going to be, before it is held: false refuses it, and nothing more is read. `isHere`: all of it has come, and
+   * is not held at all.
+   */
+  announce(bytes: number, isCompressed: boolean, isHere: boolean): boolean;
   /** A message. `isShared`: it stands in a buffer that is used again, so what is kept must be copied. */
   message(bytes: Buffer, isShared: boolean): void;
 }
@@ -36,11 +39,26 @@ export class MessageReader {
   }
 
   read(buffer: Buffer, start: number, end: number): void {
-    let at = start;
+    let at = this.#prefixBytes === 0 ? this.#readWhole(buffer, start, end) : start;
     while (!this.#isRefused && (at < end || this.#messageBytes === 0)) {
       if (this.#messageBytes === undefined) at = this.#readPrefix(buffer, at, end);
       if (this.#messageBytes !== undefined) at = this.#readMessage(buffer, at, end);
     }
+  }
+
+  /** Messages that lie in the piece from beginning to end, as nearly all do, with nothing in between; answers where they end. */
+  #readWhole(buffer: Buffer, start: number, end: number): number {
+    let at = start;
+    while (!this.#isRefused && end - at >= prefixBytes) {
+      const bytes = readUint32(buffer, at + 1);
+      const to = at + prefixBytes + bytes;
+      if (to > end) break;
+      if (this.#receiver.announce(bytes, buffer[at] !== 0, true))
+        this.#receiver.message(buffer.subarray(at + prefixBytes, to), true);
+      else this.#isRefused = true;
+      at = to;
+    }
+    return at;
   }
 
   #readPrefix(buffer: Buffer, from: number, end: number): number {
@@ -53,7 +71,7 @@ export class MessageReader {
     this.#prefixBytes += copied;
     if (this.#prefixBytes < prefixBytes) return from + copied;
     const bytes = readUint32(this.#prefix, 1);
-    if (this.#receiver.announce(bytes, this.#prefix[0] !== 0)) this.#messageBytes = bytes;
+    if (this.#receiver.announce(bytes, this.#prefix[0] !== 0, false)) this.#messageBytes = bytes;
     else this.#isRefused = true;
     return from + copied;
   }

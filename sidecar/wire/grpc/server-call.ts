@@ -4,7 +4,7 @@ import { writeUint32 } from '../frame.ts';
 import type { HeaderList } from '../header-list.ts';
 import { HeaderField } from '../hpack/header-field.ts';
 import type { Stream, StreamConsumer } from '../stream.ts';
-import { okFields, refusedEncodingFields, responseFields } from './fields.ts';
+import { okFieldsWith, refusedEncodingFields, responseFields } from './fields.ts';
 import { MessageReader, prefixBytes, type MessageReceiver } from './message-reader.ts';
 import { percentEncode } from './percent.ts';
 import { type CallStatus, statusCodes } from './status-code.ts';
@@ -117,8 +117,12 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     return buffer[start] === 0 && buffer.readUInt32BE(start + 1) === bytes;
   }
 
-  announce(bytes: number, isCompressed: boolean): boolean {
-    const problem = this.#problemOf(bytes, isCompressed);
+  announce(bytes: number, isCompressed: boolean, isHere: boolean): boolean {
+    // A message before it, in the same piece, may have been the last that was wanted.
+    if (this.isOver) return false;
+    // What is here goes to the handler at once.
+    const isHeld = !isHere || this.#method.requests === 'one';
+    const problem = this.#problemOf(bytes, isCompressed) ?? (isHeld ? this.#problemOfRoom(bytes) : undefined);
     if (problem === undefined) return true;
     if (problem.code === statusCodes.UNIMPLEMENTED && this.#response === 'none') {
       this.#stream.sendHeaders(refusedEncodingFields, false);
@@ -142,6 +146,10 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     }
     if (this.#method.requests === 'one' && this.#request !== undefined)
       return { code: statusCodes.UNIMPLEMENTED, message: 'this method takes one message' };
+    return undefined;
+  }
+
+  #problemOfRoom(bytes: number): CallStatus | undefined {
     this.#stream.letGo();
     if (!this.#stream.hold(bytes)) return { code: statusCodes.RESOURCE_EXHAUSTED, message: memoryIsSpent };
     return undefined;
@@ -234,14 +242,14 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
   answer(message: Uint8Array, trailers: readonly HeaderField[] = noFields): void {
     if (this.isOver) return;
     this.send(message);
-    this.#end(trailers.length === 0 ? okFields : [...okFields, ...trailers]);
+    this.#end(okFieldsWith(trailers));
   }
 
   /** The same with a message that has its prefix. */
   answerRaw(framed: Uint8Array, trailers: readonly HeaderField[] = noFields): void {
     if (this.isOver) return;
     this.sendRaw(framed);
-    this.#end(trailers.length === 0 ? okFields : [...okFields, ...trailers]);
+    this.#end(okFieldsWith(trailers));
   }
 
   /** Whether something that was sent, or the end of the call, waits for the caller. */

@@ -2,13 +2,16 @@ import type { HeaderField } from './header-field.ts';
 
 /** What a table may take until something else is said: RFC 9113 §6.5.2. */
 export const tableBytesDefault = 4_096;
+const ringLengthMin = 8;
 
 /**
  * The dynamic table of one direction of a connection: RFC 7541 §2.3.2 and §4. A ring, the newest entry first; it never holds
  * more than `bytesMax / 32` entries, because each counts as 32 bytes at least.
  */
 export class DynamicTable {
+  /** Its length is a power of two: a number's place in it is a few bits of the number. */
   #ring: (HeaderField | undefined)[] = [];
+  #mask = 0;
   /** Fields ever added. The newest has this number; index 1 of the table is it. */
   #added = 0;
   #count = 0;
@@ -45,7 +48,7 @@ export class DynamicTable {
   /** The field at an index from 1; undefined: there is none. */
   at(index: number): HeaderField | undefined {
     if (index < 1 || index > this.#count) return undefined;
-    return this.#ring[(this.#added - index) % this.#ring.length];
+    return this.#ring[(this.#added - index) & this.#mask];
   }
 
   /** Whether the field that was added with this number is still there. */
@@ -59,7 +62,7 @@ export class DynamicTable {
     this.#evictTo(this.#bytesMax - field.bytes);
     if (field.bytes > this.#bytesMax) return;
     if (this.#count === this.#ring.length) this.#grow();
-    this.#ring[this.#added % this.#ring.length] = field;
+    this.#ring[this.#added & this.#mask] = field;
     this.#added++;
     this.#count++;
     this.#bytes += field.bytes;
@@ -73,7 +76,7 @@ export class DynamicTable {
 
   #evictTo(bytes: number): void {
     while (this.#count > 0 && this.#bytes > bytes) {
-      const oldest = (this.#added - this.#count) % this.#ring.length;
+      const oldest = (this.#added - this.#count) & this.#mask;
       this.#bytes -= this.#ring[oldest]?.bytes ?? 0;
       this.#ring[oldest] = undefined;
       this.#count--;
@@ -81,9 +84,11 @@ export class DynamicTable {
   }
 
   #grow(): void {
-    const ring: (HeaderField | undefined)[] = Array.from({ length: Math.max(8, this.#ring.length * 2) });
+    const ring: (HeaderField | undefined)[] = Array.from({ length: Math.max(ringLengthMin, this.#ring.length * 2) });
+    const mask = ring.length - 1;
     for (let number = this.#added - this.#count; number < this.#added; number++)
-      ring[number % ring.length] = this.#ring[number % this.#ring.length];
+      ring[number & mask] = this.#ring[number & this.#mask];
     this.#ring = ring;
+    this.#mask = mask;
   }
 }

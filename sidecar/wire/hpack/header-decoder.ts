@@ -1,9 +1,12 @@
 import { ConnectionError } from '../error-code.ts';
 import { HeaderList } from '../header-list.ts';
 import { DynamicTable, tableBytesDefault } from './dynamic-table.ts';
-import { HeaderField } from './header-field.ts';
+import { FieldName } from './field-name.ts';
+import { isFieldValue } from './field-value.ts';
+import { type FieldOptions, HeaderField } from './header-field.ts';
 import { huffmanDecode } from './huffman-decode.ts';
 import { IntegerReader } from './integer.ts';
+import { NameMemory } from './name-memory.ts';
 import { staticTable } from './static-table.ts';
 
 export type HeaderDecoderOptions = {
@@ -13,12 +16,25 @@ export type HeaderDecoderOptions = {
   readonly listBytesMax: number;
 };
 
-const neverIndexed = { isNeverIndexed: true } as const;
+const malformed: FieldOptions = { isValueWellFormed: false };
+const wellFormed: FieldOptions = { isValueWellFormed: true };
+const neverIndexedMalformed: FieldOptions = { ...malformed, isNeverIndexed: true };
+const neverIndexedWellFormed: FieldOptions = { ...wellFormed, isNeverIndexed: true };
 
+/** Values are cut from a text of so much at most: each of them keeps all of it. */
+const textBytesMax = 1_024;
 /** Huffman's shortest code is 5 bits for 8. */
 const growthMax = 8 / 5;
 /** All decoders decode into it: nothing of it outlives a call. */
 let scratch = Buffer.allocUnsafeSlow(16 * 1024);
+const names = new NameMemory();
+
+type Literal = 'added' | 'not_added' | 'never_added';
+
+function optionsOf(kind: Literal, isWellFormed: boolean): FieldOptions {
+  if (kind === 'never_added') return isWellFormed ? neverIndexedWellFormed : neverIndexedMalformed;
+  return isWellFormed ? wellFormed : malformed;
+}
 
 /** Decodes the header blocks of one direction of a connection: RFC 7541 §3 and §6. Throws COMPRESSION_ERROR. */
 export class HeaderDecoder {
@@ -28,6 +44,10 @@ export class HeaderDecoder {
   #buffer: Buffer = scratch;
   #end = 0;
   #isPure = true;
+  /** The rest of the block from its first value in plain text on: one call out of JavaScript makes the strings of all of them. */
+  #text: string | undefined;
+  #textFrom = 0;
+  #isLastValueWellFormed = true;
   /** What the peer's table may take. Until it has seen our SETTINGS, it has the default at least. */
   #tableBytesMax: number;
 
@@ -56,6 +76,7 @@ export class HeaderDecoder {
     this.#buffer = buffer;
     this.#end = end;
     this.#integers.at = start;
+    this.#text = undefined;
     const before = this.#table.version;
     const fields: HeaderField[] = [];
     let bytes = 0;
@@ -73,6 +94,7 @@ export class HeaderDecoder {
       if (bytes <= this.#options.listBytesMax) fields.push(field);
     }
     this.#isPure = this.#table.version === before;
+    this.#text = undefined;
     return new HeaderList(fields, bytes > this.#options.listBytesMax);
   }
 
@@ -95,18 +117,20 @@ export class HeaderDecoder {
     if ((byte & 0x80) !== 0) return this.#fieldAt(this.#integer(byte, 0x7f));
     // §6.2.1: a literal that is added to the table.
     if ((byte & 0x40) !== 0) {
-      const field = this.#readLiteral(this.#integer(byte, 0x3f));
+      const field = this.#readLiteral(this.#integer(byte, 0x3f), 'added');
       this.#table.add(field);
       return field;
     }
     if ((byte & 0x20) !== 0) throw new ConnectionError('COMPRESSION_ERROR', 'a table size update after a field');
     // §6.2.2 and §6.2.3: a literal that is not added; whether it never may be matters to those who pass it on.
-    return this.#readLiteral(this.#integer(byte, 0x0f), (byte & 0x10) !== 0 ? neverIndexed : undefined);
+    return this.#readLiteral(this.#integer(byte, 0x0f), (byte & 0x10) !== 0 ? 'never_added' : 'not_added');
   }
 
-  #readLiteral(nameIndex: number, options?: typeof neverIndexed): HeaderField {
-    const name = nameIndex === 0 ? this.#readString() : this.#fieldAt(nameIndex).name;
-    return new HeaderField(name, this.#readString(), options);
+  #readLiteral(nameIndex: number, kind: Literal): HeaderField {
+    const name = nameIndex === 0 ? this.#readName() : this.#fieldAt(nameIndex).fieldName;
+    // What stays in the table must not keep the text of a whole block.
+    const value = this.#readValue(kind !== 'added');
+    return new HeaderField(name, value, optionsOf(kind, this.#isLastValueWellFormed));
   }
 
   #fieldAt(index: number): HeaderField {
@@ -115,20 +139,61 @@ export class HeaderDecoder {
     return field;
   }
 
-  /** §5.2. */
-  #readString(): string {
-    if (this.#integers.at >= this.#end) throw new ConnectionError('COMPRESSION_ERROR', 'a string is missing');
-    const byte = this.#buffer[this.#integers.at++] as number;
-    const bytes = this.#integer(byte, 0x7f);
+  #readName(): FieldName {
     const from = this.#integers.at;
-    const to = from + bytes;
-    if (to > this.#end) throw new ConnectionError('COMPRESSION_ERROR', 'a string ends after its block');
-    this.#integers.at = to;
-    if ((byte & 0x80) === 0) return this.#buffer.toString('latin1', from, to);
-    if (scratch.length < bytes * growthMax) scratch = Buffer.allocUnsafeSlow(Math.ceil(bytes * growthMax) * 2);
-    const decoded = huffmanDecode(this.#buffer, from, to, scratch);
+    const start = this.#beginString();
+    const end = this.#integers.at;
+    // With its length and form: the same bytes may be a name in each.
+    const known = names.find(this.#buffer, from, end);
+    if (known !== undefined) return known;
+    const isHuffman = ((this.#buffer[from] as number) & 0x80) !== 0;
+    const text = isHuffman
+      ? scratch.toString('latin1', 0, this.#decode(start, end))
+      : this.#buffer.toString('latin1', start, end);
+    const name = new FieldName(text);
+    names.keep(name, this.#buffer, from, end);
+    return name;
+  }
+
+  #readValue(mayCut: boolean): string {
+    const isHuffman = ((this.#buffer[this.#integers.at] as number) & 0x80) !== 0;
+    const start = this.#beginString();
+    const end = this.#integers.at;
+    if (isHuffman) {
+      const bytes = this.#decode(start, end);
+      this.#isLastValueWellFormed = isFieldValue(scratch, 0, bytes);
+      return scratch.toString('latin1', 0, bytes);
+    }
+    this.#isLastValueWellFormed = isFieldValue(this.#buffer, start, end);
+    return mayCut ? this.#cut(start, end) : this.#buffer.toString('latin1', start, end);
+  }
+
+  #cut(start: number, end: number): string {
+    if (this.#text === undefined) {
+      if (this.#end - start > textBytesMax) return this.#buffer.toString('latin1', start, end);
+      this.#text = this.#buffer.toString('latin1', start, this.#end);
+      this.#textFrom = start;
+    }
+    return this.#text.slice(start - this.#textFrom, end - this.#textFrom);
+  }
+
+  /** §5.2: reads the length of a string, and goes to its end; answers where its first byte is. */
+  #beginString(): number {
+    if (this.#integers.at >= this.#end) throw new ConnectionError('COMPRESSION_ERROR', 'a string is missing');
+    const bytes = this.#integer(this.#buffer[this.#integers.at++] as number, 0x7f);
+    const start = this.#integers.at;
+    if (start + bytes > this.#end) throw new ConnectionError('COMPRESSION_ERROR', 'a string ends after its block');
+    this.#integers.at = start + bytes;
+    return start;
+  }
+
+  /** Into the scratch; answers how many bytes it has become. */
+  #decode(start: number, end: number): number {
+    const room = (end - start) * growthMax;
+    if (scratch.length < room) scratch = Buffer.allocUnsafeSlow(Math.ceil(room) * 2);
+    const decoded = huffmanDecode(this.#buffer, start, end, scratch);
     if (decoded < 0) throw new ConnectionError('COMPRESSION_ERROR', 'a string is no Huffman code');
-    return scratch.toString('latin1', 0, decoded);
+    return decoded;
   }
 
   #integer(byte: number, mask: number): number {

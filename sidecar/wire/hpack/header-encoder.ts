@@ -18,8 +18,13 @@ const huffmanString = { flags: 0x80, mask: 0x7f } as const;
 
 /** A field's octets besides its name and value: three integers of five bytes at most. */
 const fieldBytesOverhead = 15;
-/** All encoders write into it: nothing of it outlives a call. */
-let scratch = Buffer.allocUnsafeSlow(16 * 1024);
+/** Two sizes that are announced take no more. */
+const announcementBytesMax = 12;
+/** Shorter texts are written by a loop: it takes less than a call out of JavaScript. */
+const loopBytesMax = 64;
+
+/** Where the block that is being encoded goes, by whichever encoder; nothing refers to it afterwards. */
+let target: Buffer = Buffer.alloc(0);
 
 /**
  * Encodes the header blocks of one direction of a connection: RFC 7541 §6. Only fields that were named as repeated go into
@@ -55,25 +60,35 @@ export class HeaderEncoder {
     this.#announcements = smallest < size ? [smallest, size] : [size];
   }
 
-  /** The block of some fields; valid until the next call of any encoder. */
+  /** The block of some fields. */
   encode(fields: readonly HeaderField[]): Buffer {
-    let at = 0;
-    reserve(at, 2 * fieldBytesOverhead);
-    for (const size of this.#announcements) at = writeInteger(scratch, at, size, sizeUpdate);
+    const block = Buffer.allocUnsafeSlow(this.bytesMaxOf(fields));
+    return block.subarray(0, this.write(fields, block, 0));
+  }
+
+  /** What the block of some fields takes at most. */
+  bytesMaxOf(fields: readonly HeaderField[]): number {
+    let bytes = announcementBytesMax;
+    for (const field of fields) bytes += field.bytes + fieldBytesOverhead;
+    return bytes;
+  }
+
+  /** Writes the block of some fields to where there is room for `bytesMaxOf` them; answers where it ends. */
+  write(fields: readonly HeaderField[], buffer: Buffer, start: number): number {
+    target = buffer;
+    let at = start;
+    for (const size of this.#announcements) at = writeInteger(target, at, size, sizeUpdate);
     if (this.#announcements.length > 0) this.#announcements = [];
-    for (const field of fields) {
-      reserve(at, field.bytes + fieldBytesOverhead);
-      at = this.#encodeField(field, at);
-    }
-    return scratch.subarray(0, at);
+    for (const field of fields) at = this.#encodeField(field, at);
+    return at;
   }
 
   #encodeField(field: HeaderField, at: number): number {
     if (field.isNeverIndexed) return literal(field, at, neverAdded);
     const place = this.#places.get(field);
-    if (place !== undefined && place < 0) return writeInteger(scratch, at, -place, indexed);
+    if (place !== undefined && place < 0) return writeInteger(target, at, -place, indexed);
     if (place !== undefined && this.#table.holds(place))
-      return writeInteger(scratch, at, staticTable.length + this.#table.added - place + 1, indexed);
+      return writeInteger(target, at, staticTable.length + this.#table.added - place + 1, indexed);
     if (this.#repeated.has(field) && field.bytes <= this.#table.bytesMax) {
       this.#table.add(field);
       this.#places.set(field, this.#table.added);
@@ -90,7 +105,7 @@ function literal(
 ): number {
   const nameIndex = staticNames.get(name) ?? 0;
   const isAdded = kind === added;
-  let end = writeInteger(scratch, at, nameIndex, kind);
+  let end = writeInteger(target, at, nameIndex, kind);
   if (nameIndex === 0) end = writeString(name, end, isAdded);
   return writeString(value, end, isAdded);
 }
@@ -98,14 +113,9 @@ function literal(
 /** Huffman's code is worth its time for what is said once in the life of a connection only. */
 function writeString(text: string, at: number, isAdded: boolean): number {
   const huffman = isAdded ? huffmanBytes(text) : text.length;
-  if (huffman < text.length) return huffmanEncode(text, scratch, writeInteger(scratch, at, huffman, huffmanString));
-  const start = writeInteger(scratch, at, text.length, plainString);
-  return start + scratch.write(text, start, 'latin1');
-}
-
-function reserve(at: number, bytes: number): void {
-  if (at + bytes <= scratch.length) return;
-  const larger = Buffer.allocUnsafeSlow((at + bytes) * 2);
-  scratch.copy(larger, 0, 0, at);
-  scratch = larger;
+  if (huffman < text.length) return huffmanEncode(text, target, writeInteger(target, at, huffman, huffmanString));
+  const start = writeInteger(target, at, text.length, plainString);
+  if (text.length > loopBytesMax) return start + target.write(text, start, 'latin1');
+  for (let index = 0; index < text.length; index++) target[start + index] = text.charCodeAt(index);
+  return start + text.length;
 }

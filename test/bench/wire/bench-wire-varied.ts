@@ -22,11 +22,13 @@ const stream = { method: 'StreamResolve', connections: 1, streams: 32 } as const
 const loads: readonly Load[] = [
   { name: 'Resolve, 4 x 32', server: 'grpc-js, a constant', ...unary },
   { name: 'Resolve, 4 x 32', server: 'engine, a constant', ...unary },
+  { name: 'Resolve, 4 x 32', server: 'front, a constant', ...unary },
   { name: 'Resolve, 4 x 32', server: 'nginx, a constant', ...unary },
   { name: 'Resolve, 4 x 32', server: 'sidecar on grpc-js', ...unary },
   { name: 'Resolve, 4 x 32', server: 'sidecar on wire', ...unary, goal: 10 },
   { name: 'StreamResolve of 1', server: 'sidecar on grpc-js', ...stream, lookups: 1 },
   { name: 'StreamResolve of 16', server: 'sidecar on grpc-js', ...stream, lookups: 16 },
+  { name: 'StreamResolve of 1', server: 'front, a constant', ...stream, lookups: 1 },
   { name: 'StreamResolve of 1', server: 'sidecar on wire', ...stream, lookups: 1, goal: 12 },
   { name: 'StreamResolve of 16', server: 'sidecar on wire', ...stream, lookups: 16, goal: 18 },
 ];
@@ -35,6 +37,8 @@ const loads: readonly Load[] = [
 export async function benchWireVaried(options: BenchOptions): Promise<void> {
   await using started = new AsyncDisposableStack();
   const servers = await startWireServers(started, options.routes);
+  // All of a sidecar but its lookups.
+  servers.set('front, a constant', started.use(await spawnServer('test/bench/wire/front-server.ts', {})));
   const here = loads.filter(({ server }) => servers.has(server));
   const figures = here.map(() => [] as Figures[]);
   for (let round = 0; round < options.rounds; round++)

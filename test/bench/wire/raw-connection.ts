@@ -1,5 +1,5 @@
 import { createConnection, type Socket } from 'node:net';
-import { clientPreface, frameFlags, frameHeaderBytes, frameTypes } from '../../../sidecar/wire/frame.ts';
+import { clientPreface, frameFlags, frameHeaderBytes, frameTypes, writeUint32 } from '../../../sidecar/wire/frame.ts';
 import { grpcRequestFields, requestFields } from '../../../sidecar/wire/grpc/fields.ts';
 import { HeaderEncoder } from '../../../sidecar/wire/hpack/header-encoder.ts';
 import { HeaderField } from '../../../sidecar/wire/hpack/header-field.ts';
@@ -9,8 +9,11 @@ const { DATA, HEADERS, SETTINGS, WINDOW_UPDATE, PING, GOAWAY, RST_STREAM } = fra
 const { ACK, END_HEADERS, END_STREAM } = frameFlags;
 const windowMost = 0x7fffffff;
 const initialWindow = 65_535;
+const firstId = 1;
 /** Given back in pieces of this size. */
 const windowPiece = 1 << 29;
+/** What is gathered before it is written, if a turn says so much. */
+const gatheredBytes = 64 * 1024;
 
 /** Hears what comes, without copies: a generator must cost less than what it measures. */
 export interface RawListener {
@@ -25,9 +28,13 @@ export class RawConnection {
   readonly #listener: RawListener;
   readonly #encoder: HeaderEncoder;
   readonly #first: readonly HeaderField[];
-  #pieces: Buffer[] = [];
+  readonly #gathered = Buffer.allocUnsafeSlow(gatheredBytes);
+  #gatheredBytes = 0;
+  /** Of the blocks that have been said before, by their fields: after the first, they change nothing of the table. */
+  readonly #blocks = new Map<readonly HeaderField[], Buffer>();
   #rest: Buffer = Buffer.alloc(0);
-  #nextId = 1;
+  #isReading = false;
+  #nextId = firstId;
   #dataBytes = 0;
 
   constructor(address: string, path: string, listener: RawListener) {
@@ -49,30 +56,55 @@ export class RawConnection {
     });
   }
 
-  /** Opens a stream; its id. */
+  /** Opens a stream; its id. Fields that are the same array again cost no encoding. */
   open(fields: readonly HeaderField[]): number {
     const id = this.#nextId;
     this.#nextId += 2;
-    this.#send(frame(HEADERS, END_HEADERS, id, this.#encoder.encode([...this.#first, ...fields])));
+    this.#frame(HEADERS, END_HEADERS, id, this.#blockOf(fields));
     return id;
   }
 
-  data(streamId: number, framed: Buffer, isLast: boolean): void {
-    this.#send(frame(DATA, isLast ? END_STREAM : 0, streamId, framed));
+  #blockOf(fields: readonly HeaderField[]): Buffer {
+    const known = this.#blocks.get(fields);
+    if (known !== undefined) return known;
+    const block = Buffer.from(this.#encoder.encode([...this.#first, ...fields]));
+    if (this.#nextId > firstId + 2) this.#blocks.set(fields, block);
+    return block;
   }
 
-  /** Gathered until the end of what is being read. */
+  data(streamId: number, framed: Buffer, isLast: boolean): void {
+    this.#frame(DATA, isLast ? END_STREAM : 0, streamId, framed);
+  }
+
+  #frame(type: number, flags: number, streamId: number, payload: Buffer): void {
+    const at = this.#reserve(frameHeaderBytes + payload.length);
+    const buffer = this.#gathered;
+    // The type comes after three bytes of length.
+    writeUint32(buffer, at, (payload.length << 8) | type);
+    buffer[at + 4] = flags;
+    writeUint32(buffer, at + 5, streamId);
+    buffer.set(payload, at + frameHeaderBytes);
+  }
+
   #send(...pieces: readonly Buffer[]): void {
-    if (this.#pieces.length === 0) setImmediate(() => this.#flush());
-    this.#pieces.push(...pieces);
+    for (const piece of pieces) this.#gathered.set(piece, this.#reserve(piece.length));
+  }
+
+  /** Room in what is gathered until the end of what is being read. */
+  #reserve(bytes: number): number {
+    if (this.#gatheredBytes + bytes > gatheredBytes) this.#flush();
+    if (this.#gatheredBytes === 0 && !this.#isReading) setImmediate(() => this.#flush());
+    this.#gatheredBytes += bytes;
+    return this.#gatheredBytes - bytes;
   }
 
   #flush(): void {
-    if (this.#pieces.length > 0) this.#socket.write(Buffer.concat(this.#pieces));
-    this.#pieces = [];
+    if (this.#gatheredBytes > 0) this.#socket.write(Buffer.from(this.#gathered.subarray(0, this.#gatheredBytes)));
+    this.#gatheredBytes = 0;
   }
 
   #read(chunk: Buffer): void {
+    this.#isReading = true;
     const buffer = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     while (buffer.length - at >= frameHeaderBytes) {
@@ -83,6 +115,7 @@ export class RawConnection {
       at = end;
     }
     this.#rest = buffer.subarray(at);
+    this.#isReading = false;
     this.#flush();
   }
 

@@ -300,3 +300,43 @@ it('counts the messages that a handler does not take, and ends the stream of one
   await peer.ping();
   expect(peer.waitingBytes).toBe(0);
 });
+
+it('hands on no more messages of a piece once its handler has ended the call', async () => {
+  const messages: string[] = [];
+  const first: Method = {
+    requests: 'many',
+    open: (call) => ({
+      message: (bytes) => {
+        messages.push(bytes.toString('latin1'));
+        call.finish(okStatus);
+      },
+      ended: () => {},
+      over: () => {},
+      drained: () => {},
+    }),
+  };
+  const { call, trailers } = start({ '/test.Echo/First': first });
+  call('First', Buffer.concat([messageOf('one'), messageOf('two'), messageOf('three')]));
+  expect(await trailers()).toEqual(expect.objectContaining({ 'grpc-status': '0' }));
+  expect(messages).toEqual(['one']);
+});
+
+it('answers header fields that are longer than what is written in place, and those that are cut from one text', async () => {
+  const echo: Method = {
+    requests: 'one',
+    handle: (request, call) =>
+      call.answer(
+        request,
+        call.list.fields.filter(({ name }) => name.startsWith('x-')),
+      ),
+  };
+  const { call, trailers } = start({ '/test.Echo/Fields': echo });
+  const fields: Record<string, string> = {
+    'x-short': 'a short value of a field',
+    'x-empty': '',
+    'x-long': 'y'.repeat(5_000),
+    'x-last': 'the last of them, again short',
+  };
+  call('Fields', messageOf('hello'), ...Object.entries(fields));
+  expect(await trailers()).toEqual({ 'grpc-status': '0', ...fields });
+});
