@@ -3,7 +3,7 @@ import { wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../platform/clock.ts';
 import { TimerClock } from '../platform/timer-clock.ts';
 import { systemRandom } from '../platform/random.ts';
-import { afterSockets } from '../platform/turns.ts';
+import { afterCallers, afterSockets } from '../platform/turns.ts';
 import { cancelledBySignal } from './cancellation.ts';
 import type { Channel, ChannelOptions, PreparedCall } from './channel.ts';
 import { clientLimits } from './limits.ts';
@@ -22,6 +22,7 @@ export function createWireChannel({ target, tls }: ChannelOptions): Channel {
     isSecure: tls !== undefined,
     clock: new TimerClock(systemClock),
     schedule: afterSockets,
+    scheduleSoon: afterCallers,
     limits: {
       ...wireLimits,
       connectionWindowBytes,

@@ -16,6 +16,7 @@ export type GrpcClientOptions = {
   readonly isSecure: boolean;
   readonly clock: AlarmClock;
   readonly schedule: Schedule;
+  readonly scheduleSoon?: WireClientOptions['scheduleSoon'];
   readonly limits: WireLimits;
   readonly messageBytesMax: number;
   /** Makes a socket to the server, connected or about to be. */
