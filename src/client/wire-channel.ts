@@ -8,6 +8,7 @@ import { cancelledBySignal } from './cancellation.ts';
 import type { Channel, ChannelOptions, PreparedCall } from './channel.ts';
 import { clientLimits } from './limits.ts';
 import { callSettings } from './wire-call-settings.ts';
+import { userAgent } from './user-agent.ts';
 import { deserialize, errorFromWire, serialize } from './wire-messages.ts';
 import { wireServerOf } from './wire-server.ts';
 import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
@@ -20,6 +21,7 @@ export function createWireChannel({ target, tls }: ChannelOptions): Channel {
   const client = new GrpcClient({
     authority,
     isSecure: tls !== undefined,
+    userAgent,
     clock: new TimerClock(systemClock),
     schedule: afterSockets,
     scheduleSoon: afterCallers,
@@ -53,7 +55,7 @@ async function unaryCall<Request, Response>(
   const message = serialize(prepared, request);
   let answer: Buffer;
   try {
-    answer = await client.unary(method.path, message, { ...callSettings(prepared), signal });
+    answer = await client.unary(method.path, message, callSettings(prepared));
   } catch (error) {
     if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
     throw error instanceof CallError ? errorFromWire(error, correlationId) : error;
