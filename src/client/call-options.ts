@@ -5,7 +5,10 @@ export interface CallOptions {
    * a call with one answer, none for a stream.
    */
   readonly timeoutMs?: number | undefined;
-  /** Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. */
+  /**
+   * Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. Of a stream nothing comes any
+   * more then, also not what had come before.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Sent as `x-correlation-id`, and then in every log and in the change log. Default: the server makes one. */
   readonly correlationId?: string | undefined;

@@ -55,7 +55,11 @@ async function* answers<Request, Response>(
   // A call that is cancelled below still reports that it was; without a listener this would end the process.
   call.on('error', () => undefined);
   try {
-    for await (const message of call as AsyncIterable<Response>) yield message;
+    for await (const message of call as AsyncIterable<Response>) {
+      // Who has cancelled the call wants nothing more of it, also not what had come before.
+      signal?.throwIfAborted();
+      yield message;
+    }
   } catch (error) {
     if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
     throw errorFromServiceError(error as ServiceError, correlationId);
