@@ -86,7 +86,8 @@ export function createTransport(given: TransportOptions): Transport {
       try {
         return channel.unary(prepare(method, mergeCallOptions(unaryDefaults, options)), request);
       } catch (error) {
-        return Promise.reject(error);
+        if (error instanceof TrafficManagerError) return Promise.reject(error);
+        throw error;
       }
     },
     async *serverStream(method, request, options = {}) {
