@@ -2,11 +2,11 @@ import type { Duplex } from 'node:stream';
 import type { BufferPool } from './buffer-pool.ts';
 import { type ErrorName, errorCodes } from './error-code.ts';
 import { clientPreface, frameFlags, frameHeaderBytes, frameTypes, writeUint32 } from './frame.ts';
-import type { Flushable, Turn } from './turn.ts';
+import type { Flushable, FlushQueue } from './turn.ts';
 
 export type OutputOptions = {
   readonly socket: Duplex;
-  readonly turn: Turn;
+  readonly turn: FlushQueue;
   readonly pool: BufferPool;
   /** Whether the socket may still read a buffer after it said that it has written it: TLS does. */
   readonly keepsBuffers: boolean;

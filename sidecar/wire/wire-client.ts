@@ -8,7 +8,7 @@ import type { Repeated } from './hpack/header-encoder.ts';
 import { Reconnecting, type ReconnectLimits } from './reconnecting.ts';
 import { type AwaitsRoom, RoomQueue } from './room-queue.ts';
 import type { Surroundings } from './surroundings.ts';
-import { Turn, type Schedule } from './turn.ts';
+import { type Flushable, type FlushQueue, Turn, type Schedule } from './turn.ts';
 
 /** A socket; one of the runtime's keeps the process alive until it is told not to. */
 export type ClientSocket = Duplex & { ref?(): unknown; unref?(): unknown };
@@ -16,6 +16,11 @@ export type ClientSocket = Duplex & { ref?(): unknown; unref?(): unknown };
 export type WireClientOptions = {
   readonly clock: AlarmClock;
   readonly schedule: Schedule;
+  /**
+   * Calls back once what runs now has ended, with the promises that wait for it: `process.nextTick`. Not given: `schedule` serves
+   * instead, for all.
+   */
+  readonly scheduleSoon?: Schedule | undefined;
   readonly limits: WireLimits;
   /** Header fields that the client sends again and again. */
   readonly repeated: Repeated;
@@ -36,7 +41,9 @@ export type WireClientOptions = {
  */
 export class WireClient implements Disposable {
   readonly #options: WireClientOptions;
-  readonly #surroundings: Surroundings;
+  readonly #surroundings: Omit<Surroundings, 'turn'>;
+  readonly #turn: Turn;
+  readonly #soon: Turn;
   readonly #reconnecting: Reconnecting | undefined;
   readonly #open = new Set<Connection>();
   readonly #queue: RoomQueue;
@@ -49,7 +56,9 @@ export class WireClient implements Disposable {
     const { limits, clock, schedule, repeated, reconnect } = options;
     const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
     const budget = new ByteBudget(limits.heldBytesMaxOfAll);
-    this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
+    this.#surroundings = { limits, clock, repeated, pool, budget };
+    this.#turn = new Turn(schedule);
+    this.#soon = options.scheduleSoon === undefined ? this.#turn : new Turn(options.scheduleSoon);
     this.#queue = new RoomQueue({
       waitingMax: limits.waitingMax,
       connection: () => this.#withRoom(),
@@ -121,15 +130,18 @@ export class WireClient implements Disposable {
     const socket = this.#options.connect();
     // Before the connection hears of it: then calls can be told why they are lost.
     socket.on('error', (error: Error) => (this.#lastError = error));
+    const queue = new BurstQueue(this.#soon, this.#turn);
     const connection: Connection = new Connection({
       ...this.#surroundings,
       socket,
+      turn: queue,
       acceptor: undefined,
       streamsMaxAssumed: this.#options.streamsMaxAssumed,
       onRoom: () => {
         if (!this.#queue.isEmpty) this.#queue.changed();
       },
       onBusy: (isBusy) => {
+        if (isBusy) queue.begin();
         if (isBusy) socket.ref?.();
         else socket.unref?.();
         if (!isBusy && this.#isClosed) connection.end();
@@ -159,5 +171,31 @@ export class WireClient implements Disposable {
     this.#isClosed = true;
     this.#current = undefined;
     for (const connection of this.#open) connection.end();
+  }
+}
+
+/**
+ * Nagle's rule (RFC 896) by turns of the event loop: what begins while nothing is under way goes out as soon as its caller has said
+ * all, for it waits alone; the rest at the end of the turn, all in one write.
+ */
+class BurstQueue implements FlushQueue {
+  readonly #soon: FlushQueue;
+  readonly #later: FlushQueue;
+  #hasBegun = false;
+
+  constructor(soon: FlushQueue, later: FlushQueue) {
+    this.#soon = soon;
+    this.#later = later;
+  }
+
+  /** The first stream begins where there is none. */
+  begin(): void {
+    this.#hasBegun = true;
+  }
+
+  add(flushable: Flushable): void {
+    if (this.#hasBegun) this.#soon.add(flushable);
+    else this.#later.add(flushable);
+    this.#hasBegun = false;
   }
 }

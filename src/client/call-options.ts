@@ -1,6 +1,3 @@
-import { Metadata } from '@grpc/grpc-js';
-import { TrafficManagerError } from './traffic-manager-error.ts';
-
 /** How one call is made; everything is optional. */
 export interface CallOptions {
   /**
@@ -8,7 +5,10 @@ export interface CallOptions {
    * a call with one answer, none for a stream.
    */
   readonly timeoutMs?: number | undefined;
-  /** Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. */
+  /**
+   * Cancels the call when aborted: it fails with CANCELLED, and the signal's reason is the `cause`. Of a stream nothing comes any
+   * more then, also not what had come before.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Sent as `x-correlation-id`, and then in every log and in the change log. Default: the server makes one. */
   readonly correlationId?: string | undefined;
@@ -16,7 +16,10 @@ export interface CallOptions {
   readonly actor?: string | undefined;
   /** A credential, sent as `authorization: Bearer`. */
   readonly token?: string | undefined;
-  /** More metadata, by lower-case name; values are printable ASCII. */
+  /**
+   * More metadata, by lower-case name; values are printable ASCII. What gRPC says itself (`te`, `content-type`, `user-agent`,
+   * `grpc-timeout` and the like) is left out, and names of HTTP's own (`host`, `connection`) are refused.
+   */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -28,41 +31,16 @@ export function mergeCallOptions(under: CallOptions, over: CallOptions): CallOpt
     correlationId: over.correlationId ?? under.correlationId,
     actor: over.actor ?? under.actor,
     token: over.token ?? under.token,
-    metadata: { ...under.metadata, ...over.metadata },
+    metadata: mergeMetadata(under.metadata, over.metadata),
   };
-}
-
-/**
- * The metadata that goes out with a call.
- *
- * @throws TrafficManagerError INVALID_ARGUMENT naming the entry, when gRPC cannot carry it (https://grpc.io/docs/guides/metadata).
- */
-export function callMetadata(options: CallOptions): Metadata {
-  const metadata = new Metadata();
-  const entries = {
-    ...options.metadata,
-    'x-correlation-id': options.correlationId,
-    'x-actor': options.actor,
-    authorization: options.token === undefined ? options.metadata?.['authorization'] : `Bearer ${options.token}`,
-  };
-  for (const [name, value] of Object.entries(entries)) {
-    if (value === undefined) continue;
-    try {
-      metadata.set(name, value);
-    } catch (cause) {
-      throw new TrafficManagerError({
-        code: 'INVALID_ARGUMENT',
-        message: `Metadata ${name} cannot be sent.`,
-        fieldViolations: [{ field: name, description: 'names are lower case, values are printable ASCII' }],
-        correlationId: options.correlationId,
-        cause,
-      });
-    }
-  }
-  return metadata;
 }
 
 function anyOf(first: AbortSignal | undefined, second: AbortSignal | undefined): AbortSignal | undefined {
   if (first === undefined || second === undefined) return first ?? second;
   return AbortSignal.any([first, second]);
+}
+
+function mergeMetadata(under: CallOptions['metadata'], over: CallOptions['metadata']): CallOptions['metadata'] {
+  if (under === undefined || over === undefined) return over ?? under;
+  return { ...under, ...over };
 }

@@ -1,11 +1,12 @@
-import type { Metadata, MethodDefinition } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
+import type { MetadataEntries } from './call-metadata.ts';
 import type { TlsSettings } from './tls-settings.ts';
 
 /** How a call is made, whatever it carries. */
 export interface CallTerms {
-  readonly metadata: Metadata;
-  /** Undefined: never. */
-  readonly deadline: Date | undefined;
+  readonly metadata: MetadataEntries;
+  /** Wall time, ms. Undefined: never. */
+  readonly deadlineMs: number | undefined;
   /** Has not aborted yet. */
   readonly signal: AbortSignal | undefined;
   readonly correlationId: string | undefined;

@@ -4,6 +4,7 @@ import { clientLimits } from './limits.ts';
 import type { TlsSettings } from './tls-settings.ts';
 import { duplexCall, serverStreamCall } from './stream-call.ts';
 import { unaryCall } from './unary-call.ts';
+import { userAgent } from './user-agent.ts';
 
 /** A channel over grpc-js. */
 export function createGrpcJsChannel({ target, tls }: ChannelOptions): Channel {
@@ -12,6 +13,7 @@ export function createGrpcJsChannel({ target, tls }: ChannelOptions): Channel {
     'grpc.initial_reconnect_backoff_ms': clientLimits.reconnectMsMin,
     'grpc.min_reconnect_backoff_ms': clientLimits.reconnectMsMin,
     'grpc.max_reconnect_backoff_ms': clientLimits.reconnectMsMax,
+    'grpc.primary_user_agent': userAgent,
     'grpc.keepalive_time_ms': clientLimits.keepaliveMs,
     'grpc.keepalive_timeout_ms': clientLimits.keepaliveTimeoutMs,
     ...(tls?.serverName === undefined

@@ -17,6 +17,11 @@ export function message<Message>(type: MessageType<Message>, fields: Fields<Mess
 
 /** `fields` over `defaults`, where undefined counts as left out. */
 export function withDefaults<Message>(defaults: Message, fields: Fields<Message>): Message {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...(Object.fromEntries(given) as Partial<Message>) };
+  const all: Message = { ...defaults };
+  // A loop: entries, a filter and what is made of them again cost a lookup more than its protobuf.
+  for (const name of Object.keys(fields) as (keyof Message)[]) {
+    const value = fields[name];
+    if (value !== undefined) all[name] = value;
+  }
+  return all;
 }

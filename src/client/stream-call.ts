@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Client, ClientDuplexStream, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { cancelOnAbort, cancelledBySignal } from './cancellation.ts';
 import type { PreparedCall } from './channel.ts';
+import { grpcJsTerms } from './grpc-js-terms.ts';
 import { errorFromServiceError } from './service-error.ts';
 
 /** One request, many answers; at most 16 messages are read ahead (the object mode mark of a Node stream). */
@@ -10,8 +11,8 @@ export async function* serverStreamCall<Request, Response>(
   prepared: PreparedCall<Request, Response>,
   request: Request,
 ): AsyncGenerator<Response, void, void> {
-  const { method, metadata, deadline } = prepared;
-  const options = deadline === undefined ? {} : { deadline };
+  const { method } = prepared;
+  const { metadata, options } = grpcJsTerms(prepared);
   const { path, requestSerialize, responseDeserialize } = method;
   yield* answers(
     client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, options),
@@ -25,8 +26,8 @@ export async function* duplexCall<Request, Response>(
   prepared: PreparedCall<Request, Response>,
   requests: AsyncIterable<Request>,
 ): AsyncGenerator<Response, void, void> {
-  const { method, metadata, deadline } = prepared;
-  const options = deadline === undefined ? {} : { deadline };
+  const { method } = prepared;
+  const { metadata, options } = grpcJsTerms(prepared);
   const { path, requestSerialize, responseDeserialize } = method;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options);
   const ended = new AbortController();
@@ -54,7 +55,11 @@ async function* answers<Request, Response>(
   // A call that is cancelled below still reports that it was; without a listener this would end the process.
   call.on('error', () => undefined);
   try {
-    for await (const message of call as AsyncIterable<Response>) yield message;
+    for await (const message of call as AsyncIterable<Response>) {
+      // Who has cancelled the call wants nothing more of it, also not what had come before.
+      signal?.throwIfAborted();
+      yield message;
+    }
   } catch (error) {
     if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
     throw errorFromServiceError(error as ServiceError, correlationId);

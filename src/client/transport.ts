@@ -1,7 +1,8 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import { parseAddress } from './address.ts';
-import { callMetadata, mergeCallOptions, type CallOptions } from './call-options.ts';
+import { callMetadata } from './call-metadata.ts';
+import { mergeCallOptions, type CallOptions } from './call-options.ts';
 import { throwIfAborted } from './cancellation.ts';
 import type { ChannelKind, PreparedCall } from './channel.ts';
 import { createChannel } from './create-channel.ts';
@@ -75,13 +76,19 @@ export function createTransport(given: TransportOptions): Transport {
     if (timeoutMs <= 0)
       throw new TrafficManagerError({ code: 'DEADLINE_EXCEEDED', message: 'No time was given.', correlationId });
     const isLimited = Number.isFinite(timeoutMs) && timeoutMs <= clientLimits.timeoutMsMax;
-    const deadline = isLimited ? new Date(clock.wallMs() + timeoutMs) : undefined;
-    return { method, metadata: callMetadata(options), deadline, signal, correlationId };
+    const deadlineMs = isLimited ? clock.wallMs() + timeoutMs : undefined;
+    return { method, metadata: callMetadata(options), deadlineMs, signal, correlationId };
   }
 
   return {
-    async unary(method, request, options = {}) {
-      return channel.unary(prepare(method, mergeCallOptions(unaryDefaults, options)), request);
+    unary(method, request, options = {}) {
+      // Not async: a promise around another costs three turns of the queue.
+      try {
+        return channel.unary(prepare(method, mergeCallOptions(unaryDefaults, options)), request);
+      } catch (error) {
+        if (error instanceof TrafficManagerError) return Promise.reject(error);
+        throw error;
+      }
     },
     async *serverStream(method, request, options = {}) {
       yield* channel.serverStream(prepare(method, mergeCallOptions(streamDefaults, options)), request);

@@ -1,6 +1,7 @@
 import type { Client, ServiceError } from '@grpc/grpc-js';
 import { cancelOnAbort, cancelledBySignal } from './cancellation.ts';
 import type { PreparedCall } from './channel.ts';
+import { grpcJsTerms } from './grpc-js-terms.ts';
 import { errorFromServiceError } from './service-error.ts';
 
 /** One request, one answer. */
@@ -9,7 +10,8 @@ export function unaryCall<Request, Response>(
   prepared: PreparedCall<Request, Response>,
   request: Request,
 ): Promise<Response> {
-  const { method, metadata, deadline, signal, correlationId } = prepared;
+  const { method, signal, correlationId } = prepared;
+  const { metadata, options } = grpcJsTerms(prepared);
   return new Promise((resolve, reject) => {
     const settle = (error: ServiceError | null, response?: Response) => {
       stopListening();
@@ -17,7 +19,6 @@ export function unaryCall<Request, Response>(
       else if (signal?.aborted === true) reject(cancelledBySignal(signal, correlationId));
       else reject(errorFromServiceError(error, correlationId));
     };
-    const options = deadline === undefined ? {} : { deadline };
     const { path, requestSerialize, responseDeserialize } = method;
     const call = client.makeUnaryRequest(
       path,

@@ -3,11 +3,12 @@ import { wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../platform/clock.ts';
 import { TimerClock } from '../platform/timer-clock.ts';
 import { systemRandom } from '../platform/random.ts';
-import { afterSockets } from '../platform/turns.ts';
+import { afterCallers, afterSockets } from '../platform/turns.ts';
 import { cancelledBySignal } from './cancellation.ts';
 import type { Channel, ChannelOptions, PreparedCall } from './channel.ts';
 import { clientLimits } from './limits.ts';
 import { callSettings } from './wire-call-settings.ts';
+import { userAgent } from './user-agent.ts';
 import { deserialize, errorFromWire, serialize } from './wire-messages.ts';
 import { wireServerOf } from './wire-server.ts';
 import { wireDuplexCall, wireServerStreamCall } from './wire-stream-call.ts';
@@ -20,8 +21,10 @@ export function createWireChannel({ target, tls }: ChannelOptions): Channel {
   const client = new GrpcClient({
     authority,
     isSecure: tls !== undefined,
+    userAgent,
     clock: new TimerClock(systemClock),
     schedule: afterSockets,
+    scheduleSoon: afterCallers,
     limits: {
       ...wireLimits,
       connectionWindowBytes,
@@ -52,7 +55,7 @@ async function unaryCall<Request, Response>(
   const message = serialize(prepared, request);
   let answer: Buffer;
   try {
-    answer = await client.unary(method.path, message, { ...callSettings(prepared), signal });
+    answer = await client.unary(method.path, message, callSettings(prepared));
   } catch (error) {
     if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
     throw error instanceof CallError ? errorFromWire(error, correlationId) : error;

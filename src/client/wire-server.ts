@@ -1,5 +1,6 @@
-import { createConnection, isIP, type Socket } from 'node:net';
+import { createConnection, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { connectInPlace } from '../platform/connect-in-place.ts';
 import type { TlsSettings } from './tls-settings.ts';
 
 /** A server as the engine's client wants it. */
@@ -13,16 +14,19 @@ export type WireServerAddress = {
 export function wireServerOf(target: string, tls: TlsSettings | undefined): WireServerAddress {
   if (target.startsWith('unix:')) {
     const path = target.slice('unix:'.length);
-    const dial = (): Socket => createConnection({ path });
-    return { authority: tls?.serverName ?? 'localhost', connect: tls === undefined ? dial : secured(dial, tls, {}) };
+    return { authority: tls?.serverName ?? 'localhost', connect: dialer({ path }, tls, {}) };
   }
   const authority = target.replace(/^dns:/, '');
   const at = authority.lastIndexOf(':');
   const host = authority.slice(0, at).replace(/^\[|\]$/g, '');
   const port = Number(authority.slice(at + 1));
-  const dial = (): Socket => createConnection({ host, port, noDelay: true });
-  if (tls === undefined) return { authority, connect: dial };
-  return { authority: tls.serverName ?? authority, connect: secured(dial, tls, { host }) };
+  return { authority: tls?.serverName ?? authority, connect: dialer({ host, port, noDelay: true }, tls, { host }) };
+}
+
+/** TLS takes the bytes of its socket out of the socket's hands; it has its own way to read them. */
+function dialer(to: NetConnectOpts, tls: TlsSettings | undefined, named: { readonly host?: string }): () => Socket {
+  if (tls === undefined) return () => connectInPlace(to);
+  return secured(() => createConnection(to), tls, named);
 }
 
 /** Both sides choose HTTP/2 by ALPN (RFC 9113 §3.2), or the connection is none. */

@@ -66,6 +66,8 @@ async function* answers<Request, Response>(
     for (;;) {
       const next = await queue.next();
       if (next instanceof Uint8Array) {
+        // Who has cancelled the call wants nothing more of it, also not what had come before.
+        if (signal?.aborted === true) throw cancelledBySignal(signal, correlationId);
         yield deserialize(prepared, next);
         continue;
       }

@@ -9,6 +9,9 @@ export type Schedule = (run: () => void) => void;
 
 export const afterSockets: Schedule = (run) => void setImmediate(run);
 
+/** Calls back once what runs now has ended, with the promises that wait for it, before the event loop goes on. */
+export const afterCallers: Schedule = (run) => process.nextTick(run);
+
 export type TurnsOptions = {
   readonly monotonicMs: () => number;
   readonly schedule: Schedule;

@@ -30,6 +30,19 @@ export function describeLeftCalls(channel: ChannelKind): void {
       return { revision, commitId: 'c', event: { $case: 'progress', value: {} }, stalenessMs: 0n };
     }
 
+    test('nothing comes any more after the signal, also not what had come before', async () => {
+      server.watch = async (call) => {
+        for (const revision of [1n, 2n, 3n]) call.write(progress(revision));
+      };
+      const controller = new AbortController();
+      const watching = client.watch({ tenant: 'acme' }, { signal: controller.signal });
+      await watching.next();
+      // Long enough for the other two to be there.
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+      controller.abort();
+      await expect(watching.next()).rejects.toMatchObject({ code: 'CANCELLED' });
+    });
+
     test('a signal that aborts in the turn of the first call ends it', async () => {
       const released = Promise.withResolvers<void>();
       server.watch = async (call) => {

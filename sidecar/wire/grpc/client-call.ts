@@ -109,7 +109,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
   }
 
   cancel(): void {
-    this.#fail({ code: statusCodes.CANCELLED, message: 'the call was cancelled' });
+    this.fail({ code: statusCodes.CANCELLED, message: 'the call was cancelled' });
   }
 
   /** Never came to a stream. */
@@ -126,7 +126,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
       // A status of gRPC counts more than that of HTTP: proxies say it with a 204 or 503 (doc/http-grpc-status-mapping.md).
       const isStatus = isLast && list.get('grpc-status') !== undefined;
       const isGrpc = list.status === '200' && list.get('content-type')?.startsWith('application/grpc') === true;
-      if (!isStatus && !isGrpc) return this.#fail(statusOfHttp(list.status ?? ''));
+      if (!isStatus && !isGrpc) return this.fail(statusOfHttp(list.status ?? ''));
     }
     if (isLast) this.#takeTrailers(list);
   }
@@ -137,16 +137,16 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
     this.#reader ??= new MessageReader(this);
     this.#reader.read(buffer, start, end);
     if (!this.#isPaused) stream.used(end - start);
-    if (isLast) this.#fail({ code: statusCodes.INTERNAL, message: 'the answer ends without a status' });
+    if (isLast) this.fail({ code: statusCodes.INTERNAL, message: 'the answer ends without a status' });
   }
 
   #takeTrailers(list: HeaderList): void {
     const text = list.get('grpc-status') ?? '';
     if (!/^\d{1,3}$/.test(text))
-      return this.#fail({ code: statusCodes.UNKNOWN, message: 'the answer ends without a status' });
+      return this.fail({ code: statusCodes.UNKNOWN, message: 'the answer ends without a status' });
     const code = Number(text);
     if (code === statusCodes.OK && this.#reader?.isInside === true)
-      return this.#fail({ code: statusCodes.INTERNAL, message: 'the answer ends inside of a message' });
+      return this.fail({ code: statusCodes.INTERNAL, message: 'the answer ends inside of a message' });
     const message = percentDecode(list.get('grpc-message') ?? '');
     this.#end({ status: code === statusCodes.OK ? okStatus : { code, message }, trailers: list, isUnprocessed: false });
     // Whatever was still to be said is of no interest now; a stream that nobody ends would be kept for ever.
@@ -167,7 +167,7 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
         code: statusCodes.RESOURCE_EXHAUSTED,
         message: 'the messages of this connection take too much memory',
       };
-    if (problem !== undefined) this.#fail(problem);
+    if (problem !== undefined) this.fail(problem);
     return problem === undefined;
   }
 
@@ -200,11 +200,11 @@ export class ClientCall implements StreamConsumer, MessageReceiver, Alarm {
 
   /** The deadline has passed. */
   ring(): void {
-    this.#fail({ code: statusCodes.DEADLINE_EXCEEDED, message: 'the deadline has passed' });
+    this.fail({ code: statusCodes.DEADLINE_EXCEEDED, message: 'the deadline has passed' });
   }
 
   /** Ends it from this side: the server is told to stop. */
-  #fail(status: CallStatus): void {
+  fail(status: CallStatus): void {
     const stream = this.#stream;
     this.#end({ status, trailers: undefined, isUnprocessed: false });
     stream?.reset('CANCEL');

@@ -14,8 +14,11 @@ export type GrpcClientOptions = {
   /** What the server is called: `host:port`. */
   readonly authority: string;
   readonly isSecure: boolean;
+  /** Of the program that calls; not given: none. */
+  readonly userAgent?: string | undefined;
   readonly clock: AlarmClock;
   readonly schedule: Schedule;
+  readonly scheduleSoon?: WireClientOptions['scheduleSoon'];
   readonly limits: WireLimits;
   readonly messageBytesMax: number;
   /** Makes a socket to the server, connected or about to be. */
@@ -55,14 +58,19 @@ export class GrpcClient implements Disposable {
   readonly #client: WireClient;
   readonly #callOptions: ClientCallOptions;
   readonly #first: readonly HeaderField[];
+  readonly #last: readonly HeaderField[];
   readonly #paths = new Map<string, HeaderField>();
   readonly #timeouts = new Map<number, HeaderField>();
   readonly #repeated: Set<HeaderField>;
+  readonly #monotonicMs = (): number => this.#callOptions.clock.monotonicMs();
 
   constructor(options: GrpcClientOptions) {
     const authority = new HeaderField(':authority', options.authority);
     this.#first = [...requestFields(options.isSecure), authority];
-    this.#repeated = new Set([...repeatedByClient, authority]);
+    const { userAgent } = options;
+    this.#last =
+      userAgent === undefined ? grpcRequestFields : [...grpcRequestFields, new HeaderField('user-agent', userAgent)];
+    this.#repeated = new Set([...repeatedByClient, authority, ...this.#last]);
     const { clock, limits, messageBytesMax } = options;
     this.#callOptions = {
       clock,
@@ -105,7 +113,7 @@ export class GrpcClient implements Disposable {
   }
 
   #requestFields(path: string, timeout: HeaderField | undefined, fields: readonly HeaderField[]): HeaderField[] {
-    const all = [...this.#first, this.#pathField(path), ...grpcRequestFields];
+    const all = [...this.#first, this.#pathField(path), ...this.#last];
     if (timeout !== undefined) all.push(timeout);
     for (const field of fields) all.push(field);
     return all;
@@ -114,23 +122,24 @@ export class GrpcClient implements Disposable {
   /** One message there, one back; rejects with a {@link CallError}. */
   unary(path: string, message: Uint8Array, settings: CallSettings = {}): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const { signal } = settings;
-      const cancel = (): void => call.cancel();
+      const { signal, timeoutMs } = settings;
       const call = new RetriedCall({
-        start: (listener, timeoutMs) => this.start(path, listener, { ...settings, timeoutMs }),
-        monotonicMs: () => this.#callOptions.clock.monotonicMs(),
-        timeoutMs: settings.timeoutMs,
+        start: (listener, leftMs) =>
+          this.start(path, listener, leftMs === timeoutMs ? settings : { ...settings, timeoutMs: leftMs }),
+        monotonicMs: this.#monotonicMs,
+        timeoutMs,
         message,
         ended: (result, answer) => {
-          signal?.removeEventListener('abort', cancel);
+          if (cancel !== undefined) signal?.removeEventListener('abort', cancel);
           if (result.status.code !== statusCodes.OK) reject(new CallError(result));
           else if (answer === undefined) reject(new CallError({ ...result, status: noAnswer }));
           else resolve(answer);
         },
       });
-      signal?.addEventListener('abort', cancel, { once: true });
+      const cancel = signal === undefined ? undefined : (): void => call.cancel();
+      if (cancel !== undefined) signal?.addEventListener('abort', cancel, { once: true });
       call.begin();
-      if (signal?.aborted === true) cancel();
+      if (signal?.aborted === true) call.cancel();
     });
   }
 

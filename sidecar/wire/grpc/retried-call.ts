@@ -1,4 +1,5 @@
 import type { CallResult, ClientCall, ResponseListener } from './client-call.ts';
+import { type CallStatus, statusCodes } from './status-code.ts';
 
 export type RetriedCallOptions = {
   readonly start: (listener: ResponseListener, timeoutMs: number | undefined) => ClientCall;
@@ -7,6 +8,8 @@ export type RetriedCallOptions = {
   readonly message: Uint8Array;
   readonly ended: (result: CallResult, answer: Buffer | undefined) => void;
 };
+
+const tooMany: CallStatus = { code: statusCodes.INTERNAL, message: 'the server answered with more than one message' };
 
 /**
  * A unary call that is made once more when the server says that it has not looked at it: a server that drains says so of the
@@ -21,7 +24,7 @@ export class RetriedCall implements ResponseListener {
 
   constructor(options: RetriedCallOptions) {
     this.#options = options;
-    this.#startMs = options.monotonicMs();
+    this.#startMs = options.timeoutMs === undefined ? 0 : options.monotonicMs();
   }
 
   begin(): void {
@@ -35,7 +38,8 @@ export class RetriedCall implements ResponseListener {
   }
 
   message(bytes: Buffer, isShared: boolean): void {
-    this.#answer = isShared ? Buffer.from(bytes) : bytes;
+    if (this.#answer !== undefined) this.#call?.fail(tooMany);
+    else this.#answer = isShared ? Buffer.from(bytes) : bytes;
   }
 
   ended(result: CallResult): void {
@@ -48,7 +52,7 @@ export class RetriedCall implements ResponseListener {
   #retry(): void {
     const { start, message, timeoutMs, monotonicMs } = this.#options;
     this.#isRetried = true;
-    const spentMs = monotonicMs() - this.#startMs;
+    const spentMs = timeoutMs === undefined ? 0 : monotonicMs() - this.#startMs;
     this.#call = start(this, timeoutMs === undefined ? undefined : timeoutMs - spentMs);
     this.#call.send(message, true);
   }

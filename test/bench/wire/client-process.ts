@@ -6,6 +6,8 @@ import { WheelClock } from '../../../sidecar/front/wheel-clock.ts';
 import { GrpcClient } from '../../../sidecar/wire/grpc/grpc-client.ts';
 import { wireLimits } from '../../../sidecar/wire/limits.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
+import { connectInPlace } from '../../../src/platform/connect-in-place.ts';
+import { afterCallers, afterSockets } from '../../../src/platform/turns.ts';
 import { frame, plainBlock, uint32 } from '../../support/sidecar-wire/frames.ts';
 
 // Calls BENCH_ADDRESS with BENCH_CLIENT (grpc-js, wire or socket), BENCH_DEPTH at a time; says what its own CPU was for each.
@@ -22,10 +24,11 @@ function wireCall(): () => Promise<unknown> {
     authority: address,
     isSecure: false,
     clock: new WheelClock(systemClock),
-    schedule: (run) => void setImmediate(run),
+    schedule: afterSockets,
+    scheduleSoon: afterCallers,
     limits: wireLimits,
     messageBytesMax: 1_000_000,
-    connect: () => createConnection({ host, port: Number(port), noDelay: true }),
+    connect: () => connectInPlace({ host, port: Number(port), noDelay: true }),
   });
   return () => client.unary(path, message, { timeoutMs: 10_000 });
 }

@@ -155,3 +155,17 @@ it.each(['204', '503'])('takes the status of gRPC that comes with HTTP %s for it
   receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, list));
   expect(heard).toEqual([`ended ${statusCodes.FAILED_PRECONDITION}`]);
 });
+
+it('a second message is no answer to a call that has one: INTERNAL, and the server is told to stop', async () => {
+  const { client, receive, frames } = startCall();
+  const answer = client.unary('/test.Echo/Any', Buffer.from('a'));
+  const message = Buffer.concat([Buffer.from([0]), uint32(1), Buffer.from('b')]);
+  receive(
+    frame(HEADERS, END_HEADERS, 3, response),
+    frame(DATA, 0, 3, message),
+    frame(DATA, 0, 3, message),
+    frame(HEADERS, END_HEADERS | END_STREAM, 3, trailers),
+  );
+  await expect(answer).rejects.toMatchObject({ code: statusCodes.INTERNAL });
+  expect(resetOf(frames())).toBe('CANCEL');
+});
