@@ -193,11 +193,11 @@ async function openSource(
     const transport = started.use(createTransport({ address: url }));
     const { getPosition } = createServiceClient(transport, { getPosition: WatchServiceService.getPosition });
     const client = { watch: watchLazily(transport), getPosition };
-    return new ControlPlaneSource(client, { clock, random, services: scope.services });
+    return new ControlPlaneSource(client, { clock, random, schedule: afterSockets, services: scope.services });
   }
   // Loaded here (decision 0013): NATS's client costs every start what only this kind of source needs.
   const { openNatsSource } = await import('./sync/open-nats-source.ts');
-  return openNatsSource({ url, started, clock, random, logger });
+  return openNatsSource({ url, started, clock, random, schedule: afterSockets, logger });
 }
 
 /** Calls back each time that a source which was cut off is there again. */
