@@ -125,7 +125,8 @@ export function etagOfRouteAnswer(bytes: Buffer, start: number, end: number): st
 }
 
 function endOfValue(bytes: Buffer, tag: number, at: number): number {
-  switch (tag & 7) {
+  const type: WireType = tag & 7;
+  switch (type) {
     case WireType.Varint:
       return afterVarint(bytes, at);
     case WireType.LengthDelimited:
@@ -134,8 +135,10 @@ function endOfValue(bytes: Buffer, tag: number, at: number): number {
       return at + 8;
     case WireType.Bit32:
       return at + 4;
+    case WireType.StartGroup:
+    case WireType.EndGroup:
     default:
-      throw new Error(`a field of a route has the wire type ${tag & 7}, which nobody writes`);
+      throw new Error(`a field of a route has the wire type ${type}, which nobody writes`);
   }
 }
 
