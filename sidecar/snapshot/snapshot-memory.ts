@@ -16,6 +16,8 @@ import { tenantRecord } from './tenant-record.ts';
 
 export type SnapshotMemoryOptions = {
   readonly bytesMax: number;
+  /** Default: that of the limits. */
+  readonly groupsMax?: number;
   /** The services that are subscribed to; undefined: all. Of any other, nothing that is not here is known. */
   readonly services?: ReadonlySet<string> | undefined;
   /** Told of changes to what is not held, so that what others remember of it can go. No group: anything may have changed. */
@@ -38,11 +40,12 @@ export class SnapshotMemory {
   readonly #tenants = new Map<string, TenantMemory>();
   #evictions = 0;
 
-  constructor({ bytesMax, services, onUnheldChange = () => {} }: SnapshotMemoryOptions) {
+  constructor(options: SnapshotMemoryOptions) {
+    const { bytesMax, groupsMax = sidecarLimits.groupsMax, services, onUnheldChange = () => {} } = options;
     const slabs = new Slabs();
     const groups = new LRUCache<string, Group>({
       // Only where bytes alone would let in more: lru-cache sets a place aside for each of `max`, 15 ms of every start for 144,632.
-      max: bytesMax / groupBytesMin > sidecarLimits.groupsMax ? sidecarLimits.groupsMax : 0,
+      max: bytesMax / groupBytesMin > groupsMax ? groupsMax : 0,
       maxSize: bytesMax,
       sizeCalculation: (group) => group.bytes,
       dispose: (group, key, reason) => {
@@ -58,10 +61,7 @@ export class SnapshotMemory {
   /** The tenant's memory; empty and not ready until its first snapshot. */
   tenant(tenant: string): TenantMemory {
     let memory = this.#tenants.get(tenant);
-    if (memory === undefined) {
-      memory = new TenantMemory(tenant, this.#shelf);
-      this.#tenants.set(tenant, memory);
-    }
+    if (memory === undefined) this.#tenants.set(tenant, (memory = new TenantMemory(tenant, this.#shelf)));
     return memory;
   }
 
