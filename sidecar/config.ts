@@ -4,8 +4,8 @@ import { limits } from '../src/domain/limits.ts';
 import { Environment, SettingError } from '../src/platform/environment.ts';
 import { logLevels, type LogLevel } from '../src/platform/logger.ts';
 import { frontKinds, type FrontKind } from './front/front.ts';
-import { sidecarLimits } from './limits.ts';
 import { readRemoteAccess, type RemoteAccess } from './remote-access.ts';
+import { readSocketSetting, type SocketSetting } from './socket-setting.ts';
 
 /** Which tenants a sidecar holds. */
 export type Scope = {
@@ -18,45 +18,42 @@ export type Scope = {
 };
 
 /** Everything a sidecar process is told from outside, read once. */
-export type SidecarConfig = RemoteAccess & {
-  /** `TM_SIDECAR_SOCKET`: a unix socket (mode 0600) to listen on besides; not set: none. */
-  readonly socketPath: string | undefined;
-  /** `TM_SIDECAR_SOCKET_GROUP`: the number of a group whose members may use the socket too (mode 0660); not set: none. */
-  readonly socketGroupId: number | undefined;
-  /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `wire`, our own engine, or `grpc-js`, the reference; wire. */
-  readonly front: FrontKind;
-  /**
-   * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
-   * stream, or `grpc://host:port` of a control plane; grpc://127.0.0.1:7400.
-   */
-  readonly source: string;
-  /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source, else 127.0.0.1:7400. */
-  readonly controlPlane: string;
-  /**
-   * `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. `TM_SIDECAR_SERVICES`: names
-   * separated by commas, 1,000 at most, of all these tenants; not set: all.
-   */
-  readonly scope: Scope;
-  /** `TM_SIDECAR_STATE_DIR`: where snapshots are kept for the next start (mode 0700, made if absent); not set: nowhere. */
-  readonly stateDirectory: string | undefined;
-  /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 65,536; 64. */
-  readonly memoryBytesMax: number;
-  /** `TM_WATCHERS_MAX`: watches at a time, 0 to 1,000,000; 1,000. */
-  readonly watchersMax: number;
-  /** `TM_WATCH_STALL_MS`: a watch that takes nothing for so long while something waits for it is cut off, 100 to 600,000; 30,000. */
-  readonly watchStallMsMax: number;
-  /** `TM_USAGE_REPORT_SECONDS`: how often the control plane is told what was looked up, 0 to 3,600; 0: not, and nothing is counted; 30. */
-  readonly usageReportIntervalMs: number;
-  /**
-   * `TM_DRAIN_DELAY_MS`: how long it serves as before after SIGTERM, and says that it is not ready, so that load balancers send nothing
-   * more, 0 to 600,000; 0.
-   */
-  readonly drainDelayMs: number;
-  /** `TM_DRAIN_MS`: how long calls under way may take after that, 0 to 600,000; 5,000. */
-  readonly drainMs: number;
-  /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
-  readonly logLevel: LogLevel;
-};
+export type SidecarConfig = RemoteAccess &
+  SocketSetting & {
+    /** `TM_SIDECAR_WIRE`: what speaks gRPC to the apps: `wire`, our own engine, or `grpc-js`, the reference; wire. */
+    readonly front: FrontKind;
+    /**
+     * `TM_SIDECAR_SOURCE`: where changes come from: `nats://host:port` (with `user:password@` where the server wants one) of the change
+     * stream, or `grpc://host:port` of a control plane; grpc://127.0.0.1:7400.
+     */
+    readonly source: string;
+    /** `TM_SIDECAR_CONTROL_PLANE`: `host:port` asked for what memory cannot answer; that of a grpc:// source, else 127.0.0.1:7400. */
+    readonly controlPlane: string;
+    /**
+     * `TM_SIDECAR_TENANTS`: names separated by commas; `*` among them allows all others on demand; `*`. `TM_SIDECAR_SERVICES`: names
+     * separated by commas, 1,000 at most, of all these tenants; not set: all.
+     */
+    readonly scope: Scope;
+    /** `TM_SIDECAR_STATE_DIR`: where snapshots are kept for the next start (mode 0700, made if absent); not set: nowhere. */
+    readonly stateDirectory: string | undefined;
+    /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 65,536; 64. */
+    readonly memoryBytesMax: number;
+    /** `TM_WATCHERS_MAX`: watches at a time, 0 to 1,000,000; 1,000. */
+    readonly watchersMax: number;
+    /** `TM_WATCH_STALL_MS`: a watch that takes nothing for so long while something waits for it is cut off, 100 to 600,000; 30,000. */
+    readonly watchStallMsMax: number;
+    /** `TM_USAGE_REPORT_SECONDS`: how often the control plane is told what was looked up, 0 to 3,600; 0: not, and nothing is counted; 30. */
+    readonly usageReportIntervalMs: number;
+    /**
+     * `TM_DRAIN_DELAY_MS`: how long it serves as before after SIGTERM, and says that it is not ready, so that load balancers send nothing
+     * more, 0 to 600,000; 0.
+     */
+    readonly drainDelayMs: number;
+    /** `TM_DRAIN_MS`: how long calls under way may take after that, 0 to 600,000; 5,000. */
+    readonly drainMs: number;
+    /** `TM_LOG_LEVEL`: trace, debug, info, warn, error or silent; info. */
+    readonly logLevel: LogLevel;
+  };
 
 const sourceExample = 'grpc://127.0.0.1:7400';
 const natsExample = 'nats://127.0.0.1:4222';
@@ -82,22 +79,12 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
   if (!canConnectTo(controlPlane))
     throw new SettingError(`TM_SIDECAR_CONTROL_PLANE=${controlPlane} is not an address such as ${controlPlaneExample}`);
   const access = readRemoteAccess(environment);
-  const socketPath = environment.optional('TM_SIDECAR_SOCKET');
-  if (access.address === undefined && socketPath === undefined)
-    throw new SettingError('TM_SIDECAR_ADDRESS=off needs TM_SIDECAR_SOCKET: the sidecar would listen nowhere');
-  if (socketPath !== undefined && Buffer.byteLength(socketPath) > sidecarLimits.socketPathBytesMax)
-    throw new SettingError(
-      `TM_SIDECAR_SOCKET is longer than a socket's path can be (${sidecarLimits.socketPathBytesMax} bytes)`,
-    );
-  const hasGroup = environment.optional('TM_SIDECAR_SOCKET_GROUP') !== undefined;
-  if (hasGroup && socketPath === undefined)
-    throw new SettingError('TM_SIDECAR_SOCKET_GROUP needs TM_SIDECAR_SOCKET: there is no socket to give to a group');
+  const socket = readSocketSetting(environment);
+  if (access.address === undefined && socket.socketPath === undefined)
+    throw new SettingError('TM_SIDECAR_ADDRESS=off with TM_SIDECAR_SOCKET=off: the sidecar would listen nowhere');
   return {
     ...access,
-    socketPath,
-    socketGroupId: hasGroup
-      ? environment.integer('TM_SIDECAR_SOCKET_GROUP', { fallback: 0, min: 0, max: 4_294_967_294 })
-      : undefined,
+    ...socket,
     front: environment.oneOf('TM_SIDECAR_WIRE', frontKinds, 'wire'),
     source,
     controlPlane,

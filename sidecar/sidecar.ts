@@ -31,6 +31,7 @@ import { RememberedAnswers } from './lookup/remembered-answers.ts';
 import { SidecarResolver } from './lookup/sidecar-resolver.ts';
 import { SidecarWatchSource } from './lookup/sidecar-watch-source.ts';
 import { readTlsIdentity } from './remote-access.ts';
+import { prepareDefaultSocket } from './socket-setting.ts';
 import { restoreMemories } from './snapshot/restore-memories.ts';
 import { SnapshotFiles } from './snapshot/snapshot-files.ts';
 import { SnapshotMemory } from './snapshot/snapshot-memory.ts';
@@ -74,13 +75,28 @@ export async function startSidecar(
   addReflection(front.library);
   announceReadiness(subscriptions, addHealth(front.library, servedServices, front), front.leaving);
 
-  const { address, token, socketPath, socketGroupId: groupId } = config;
+  const { address, token, socketGroupId: groupId } = config;
+  const socketPath = await usableSocketPath(config, logger);
   const guard = token === undefined ? undefined : tokenGuard(token, options);
   const addresses: string[] = [];
   if (address !== undefined) addresses.push(await front.listen(address, { tls, guard }));
   if (socketPath !== undefined) addresses.push(await front.listen(`unix:${socketPath}`, { groupId }));
   const stack = started.move();
   return { addresses, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** The path of the socket, in a directory that is there; undefined: there is to be none, or the default one cannot be had. */
+async function usableSocketPath(
+  { address, socketPath, isDefaultSocket }: SidecarConfig,
+  logger: Logger,
+): Promise<string | undefined> {
+  if (socketPath === undefined || !isDefaultSocket) return socketPath;
+  const problem = await prepareDefaultSocket(socketPath);
+  if (problem === undefined) return socketPath;
+  if (address === undefined)
+    throw new SettingError(`TM_SIDECAR_ADDRESS=off leaves the socket alone, and ${problem}: set TM_SIDECAR_SOCKET`);
+  logger.info({ why: problem }, 'no unix socket; set TM_SIDECAR_SOCKET to a path, or to off if none is wanted');
+  return undefined;
 }
 
 const servedServices = ['ResolverService', 'WatchService', 'SidecarService'].map((name) => `trafficmanager.v1.${name}`);
@@ -193,11 +209,11 @@ async function openSource(
     const transport = started.use(createTransport({ address: url }));
     const { getPosition } = createServiceClient(transport, { getPosition: WatchServiceService.getPosition });
     const client = { watch: watchLazily(transport), getPosition };
-    return new ControlPlaneSource(client, { clock, random, services: scope.services });
+    return new ControlPlaneSource(client, { clock, random, schedule: afterSockets, services: scope.services });
   }
   // Loaded here (decision 0013): NATS's client costs every start what only this kind of source needs.
   const { openNatsSource } = await import('./sync/open-nats-source.ts');
-  return openNatsSource({ url, started, clock, random, logger });
+  return openNatsSource({ url, started, clock, random, schedule: afterSockets, logger });
 }
 
 /** Calls back each time that a source which was cut off is there again. */

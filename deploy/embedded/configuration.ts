@@ -17,7 +17,7 @@ export interface EmbeddedConfiguration {
   readonly controlPlane: ListenAddress;
   /** `TM_SIDECAR_ADDRESS`; undefined for `off`: it listens on its socket only. Default 127.0.0.1:7401. */
   readonly sidecar: ListenAddress | undefined;
-  /** `TM_SIDECAR_SOCKET`. Default: `sidecar.sock` in the state directory. */
+  /** `TM_SIDECAR_SOCKET`, not `off`. Default: `sidecar.sock` in the state directory. */
   readonly sidecarSocket: string | undefined;
   /** `TM_SIDECAR_SOURCE`. Default: the change stream where there is NATS, else the control plane's Watch. */
   readonly sidecarSource: string | undefined;

@@ -29,6 +29,9 @@ export interface SocketPath {
  * run left there (the state directory is locked, so it is nobody's).
  */
 export async function chooseSocketPath(options: SocketPathOptions): Promise<SocketPath> {
+  // Without one nothing here could ask the sidecar whether it works.
+  if (options.requested === 'off')
+    throw new StartError('TM_SIDECAR_SOCKET=off is for a sidecar by itself: npm start needs the socket');
   if (options.requested !== undefined) {
     if (!fits(options.requested)) {
       throw new StartError(

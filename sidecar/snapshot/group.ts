@@ -2,15 +2,17 @@ import type { Change } from '../../src/domain/change.ts';
 import type { Route } from '../../src/domain/route.ts';
 import type { ServiceEnvironment } from '../../src/domain/tenant-view.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
-import { decodeAnswer, encodePolicyAnswer, encodeRouteAnswer } from '../../src/wire/resolve-wire.ts';
+import { decodeAnswer, encodePolicyAnswer, encodeRouteAnswer, etagOfRouteAnswer } from '../../src/wire/resolve-wire.ts';
 import {
   blockBytes,
   encodeBlock,
+  endOfRoute,
   policyIn,
   routeAt,
   routesIn,
   seekRoute,
   spanOf,
+  startOfAnswer,
   type BlockRoute,
   type Span,
 } from './group-block.ts';
@@ -83,6 +85,14 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
   blockRoute(version: string): BlockRoute | undefined {
     const head = this.seek(version);
     return head < 0 ? undefined : routeAt(this.#block, head);
+  }
+
+  /** The etag of a version's route, without decoding the rest of it. */
+  etagOf(version: string): string | undefined {
+    const head = this.seek(version);
+    return head < 0
+      ? undefined
+      : etagOfRouteAnswer(this.#block, startOfAnswer(this.#block, head), endOfRoute(this.#block, head));
   }
 
   /** Where a version's route is in {@link block}; -1: there is none. */

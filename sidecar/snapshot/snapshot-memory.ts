@@ -7,6 +7,8 @@ import { type Shelf, TenantMemory } from './tenant-memory.ts';
 
 export type SnapshotMemoryOptions = {
   readonly bytesMax: number;
+  /** Default: that of the limits. */
+  readonly groupsMax?: number;
 } & Partial<Pick<Shelf, 'services' | 'onUnheldChange'>>;
 
 /**
@@ -18,11 +20,12 @@ export class SnapshotMemory {
   readonly #tenants = new Map<string, TenantMemory>();
   #evictions = 0;
 
-  constructor({ bytesMax, services, onUnheldChange = () => {} }: SnapshotMemoryOptions) {
+  constructor(options: SnapshotMemoryOptions) {
+    const { bytesMax, groupsMax = sidecarLimits.groupsMax, services, onUnheldChange = () => {} } = options;
     const slabs = new Slabs();
     const groups = new LRUCache<string, Group>({
       // Only where bytes alone would let in more: lru-cache sets a place aside for each of `max`, 15 ms of every start for 144,632.
-      max: bytesMax / groupBytesMin > sidecarLimits.groupsMax ? sidecarLimits.groupsMax : 0,
+      max: bytesMax / groupBytesMin > groupsMax ? groupsMax : 0,
       maxSize: bytesMax,
       sizeCalculation: (group) => group.bytes,
       dispose: (group, key, reason) => {

@@ -318,7 +318,7 @@ export class TenantMemory implements TenantView {
   #etagOf(subject: Exclude<ChangeSubject, { kind: 'tenant' }>): string | undefined {
     const { service, environment } = subject.kind === 'route' ? subject.after.key : subject.key;
     const group = this.#groups.peek(this.#keyOf(service, environment));
-    return subject.kind === 'route' ? group?.routes.get(subject.after.key.version)?.etag : group?.policy?.etag;
+    return subject.kind === 'route' ? group?.etagOf(subject.after.key.version) : group?.policy?.etag;
   }
 
   #put(key: string, group: Group): void {

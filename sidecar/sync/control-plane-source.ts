@@ -4,6 +4,7 @@ import type { Change, Position } from '../../src/domain/change.ts';
 import type { ChangeBatch, WatchResponse, WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Random } from '../../src/platform/random.ts';
+import type { Schedule } from '../../src/platform/turns.ts';
 import { changeFromWire } from '../../src/wire/change-wire.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
@@ -12,10 +13,12 @@ import { askForPositions } from './ask-for-positions.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 import { FreshnessProofs } from './freshness-proofs.ts';
 import { SilenceWatch } from './silence-watch.ts';
+import { WorkSlices } from './work-slices.ts';
 
 export type ControlPlaneSourceOptions = {
   readonly clock: Clock;
   readonly random: Random;
+  readonly schedule: Schedule;
   /** Only what concerns these; undefined: everything. */
   readonly services?: ReadonlySet<string> | undefined;
 };
@@ -28,10 +31,14 @@ export type ControlPlaneSourceOptions = {
 export class ControlPlaneSource implements ChangeSource {
   readonly #client: ServiceClient<WatchServiceService>;
   readonly #options: ControlPlaneSourceOptions;
+  /** Of all tenants together. */
+  readonly #slices: WorkSlices;
 
   constructor(client: ServiceClient<WatchServiceService>, options: ControlPlaneSourceOptions) {
     this.#client = client;
     this.#options = options;
+    const { clock, schedule } = options;
+    this.#slices = new WorkSlices({ monotonicMs: () => clock.monotonicMs(), schedule, ...sidecarLimits.slices });
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
@@ -58,7 +65,7 @@ export class ControlPlaneSource implements ChangeSource {
       // Read no faster than it is applied: gRPC's flow control holds the sender back.
       for await (const message of messages) {
         silence.broken();
-        const told = assembly.take(message);
+        const told = await this.#slices.run(() => assembly.take(message));
         if (told === 'part') continue;
         proofs.moved();
         // Not before: what is held until then may be of a history that the server has not.

@@ -16,6 +16,7 @@ import { liveUpdateFrom, type Beacon, type LiveUpdate, type StreamHead } from '.
 import type { NatsTelling, Word } from './nats-telling.ts';
 import { WaitingUpdates } from './nats-waiting-updates.ts';
 import { unlessAborted } from './unless-aborted.ts';
+import type { WorkSlices } from './work-slices.ts';
 
 export type NatsFollowingOptions = {
   readonly link: NatsLink;
@@ -23,6 +24,7 @@ export type NatsFollowingOptions = {
   readonly tenant: string;
   readonly consumerName: string;
   readonly telling: NatsTelling;
+  readonly slices: WorkSlices;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -43,6 +45,8 @@ export class NatsFollowing implements Disposable {
   readonly #telling: NatsTelling;
   readonly #assembly = new LiveAssembly();
   readonly #waiting = new WaitingUpdates();
+  /** Of messages whose turn has not come. */
+  #unheardBytes = 0;
   readonly #owned = new DisposableStack();
   readonly #failed = Promise.withResolvers<never>();
   #state: State = { kind: 'joining' };
@@ -75,7 +79,7 @@ export class NatsFollowing implements Disposable {
     this.#mustReadAll = after === undefined;
     // Before anything is asked: what commits after the answer is then told, or noticed as a gap.
     const subscription = connection.subscribe(liveSubject(tenant), {
-      callback: (error, message) => this.#hear(error, message),
+      callback: (error, message) => this.#queue(error, message),
     });
     this.#owned.defer(() => subscription.unsubscribe());
     this.#owned.use(link.onChange(() => this.#woken.abort()));
@@ -235,18 +239,28 @@ export class NatsFollowing implements Disposable {
     this.#woken.abort();
   }
 
-  #hear(error: Error | null, message: Msg): void {
+  /** NATS gives what it has read all at once, and cannot be told to wait: what is too much is lost, and is noticed as a gap. */
+  #queue(error: Error | null, message: Msg): void {
     if (this.#options.signal.aborted) return;
-    try {
-      if (error !== null) throw error;
-      const update = liveUpdateFrom(message.data);
-      if (!this.#isOfLatestTerm(update)) return;
-      const assembled = this.#assembly.take(update, message.data.length);
-      if (assembled.kind === 'broken') this.#rejoin('a part of an update was lost');
-      if (assembled.kind === 'whole') this.#take(assembled.update, message.data.length);
-    } catch (failure) {
-      this.#failed.reject(failure);
-    }
+    if (error !== null) return this.#failed.reject(error);
+    const { data } = message;
+    if (this.#unheardBytes + data.length > natsSourceLimits.unheardBytesMax) return;
+    this.#unheardBytes += data.length;
+    this.#options.slices
+      .run(() => {
+        this.#unheardBytes -= data.length;
+        this.#hear(data);
+      })
+      .catch((failure: unknown) => this.#failed.reject(failure));
+  }
+
+  #hear(bytes: Uint8Array): void {
+    if (this.#options.signal.aborted) return;
+    const update = liveUpdateFrom(bytes);
+    if (!this.#isOfLatestTerm(update)) return;
+    const assembled = this.#assembly.take(update, bytes.length);
+    if (assembled.kind === 'broken') this.#rejoin('a part of an update was lost');
+    if (assembled.kind === 'whole') this.#take(assembled.update, bytes.length);
   }
 
   /** A leader that was paused and goes on speaks with an older term. Terms of different epochs may be of different databases. */

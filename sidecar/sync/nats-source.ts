@@ -3,12 +3,14 @@ import type { Clock } from '../../src/platform/clock.ts';
 import type { Logger } from '../../src/platform/logger.ts';
 import type { NatsLink } from '../../src/platform/nats/connect-nats.ts';
 import type { Random } from '../../src/platform/random.ts';
+import type { Schedule } from '../../src/platform/turns.ts';
 import { sidecarLimits } from '../limits.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 import type { StreamPlace } from './nats-catch-up.ts';
 import { NatsFollowing } from './nats-following.ts';
 import { NatsTelling } from './nats-telling.ts';
 import { unlessAborted } from './unless-aborted.ts';
+import { WorkSlices } from './work-slices.ts';
 
 export type NatsSourceOptions = {
   readonly link: NatsLink;
@@ -16,6 +18,7 @@ export type NatsSourceOptions = {
   readonly consumerName: string;
   readonly clock: Clock;
   readonly random: Random;
+  readonly schedule: Schedule;
   readonly logger: Logger;
   /** How long the relay may take while nothing is known yet, ms; as in the limits. A test on a busy machine gives it longer. */
   readonly joiningAskMsMax?: number;
@@ -27,11 +30,15 @@ export type NatsSourceOptions = {
  */
 export class NatsSource implements ChangeSource {
   readonly #options: NatsSourceOptions;
+  /** Of all tenants together. */
+  readonly #slices: WorkSlices;
   /** Outlives the end of a following, because its follower's memory does. */
   readonly #places = new Map<string, StreamPlace>();
 
   constructor(options: NatsSourceOptions) {
     this.#options = options;
+    const { clock, schedule } = options;
+    this.#slices = new WorkSlices({ monotonicMs: () => clock.monotonicMs(), schedule, ...sidecarLimits.slices });
   }
 
   async follow(tenant: string, after: Position | undefined, sink: ChangeSink, signal: AbortSignal): Promise<SourceEnd> {
@@ -51,6 +58,7 @@ export class NatsSource implements ChangeSource {
       const ended = new AbortController();
       using following = new NatsFollowing({
         ...this.#options,
+        slices: this.#slices,
         connection,
         tenant,
         telling: new NatsTelling({ tenant, sink, link, places: this.#places, clock, signal: ended.signal }),

@@ -1,4 +1,4 @@
-import { suggestion } from './closest-name.ts';
+import { suggestion } from '../platform/closest-name.ts';
 import { durationFromMs, parseDurationMs } from './duration.ts';
 import { resolveTypeName, type FieldDescriptor, type MessageDescriptor, type ProtoSchema } from './proto-schema.ts';
 

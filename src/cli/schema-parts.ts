@@ -1,5 +1,5 @@
 import * as zod from 'zod';
-import { suggestion } from './closest-name.ts';
+import { suggestion } from '../platform/closest-name.ts';
 import { parseDurationMs } from './duration.ts';
 
 /** The parts that schemas of files are made of: each refuses what it does not know, in words for who wrote the file. */

@@ -21,7 +21,13 @@ export type WindowEntry = {
 /** How much a window keeps besides its newest unit, which it always has. */
 export type WindowBounds = { readonly changesMax: number; readonly bytesMax: number };
 
-type MutableEntry = { readonly change: Change; supersededAt: number; readonly bytes: number };
+type MutableEntry = {
+  readonly change: Change;
+  supersededAt: number;
+  readonly bytes: number;
+  /** Kept, because by the time that the entry leaves its change is far from any cache of the processor. */
+  readonly resource: string;
+};
 type MutableUnit = { after: number; end: Position; coalesced: boolean; entries: MutableEntry[] };
 
 /**
@@ -145,8 +151,8 @@ export class ChangeWindow {
 
   #add(unit: MutableUnit, changes: readonly Change[]): void {
     for (const change of changes) {
-      const entry = { change, supersededAt: Infinity, bytes: approximateBytes(change) };
       const resource = resourceOf(change.subject);
+      const entry = { change, supersededAt: Infinity, bytes: approximateBytes(change), resource };
       const before = this.#newest.get(resource);
       if (before !== undefined) before.supersededAt = change.revision;
       this.#newest.set(resource, entry);
@@ -174,8 +180,7 @@ export class ChangeWindow {
     this.#count -= weightOf(unit);
     for (const entry of unit.entries) {
       this.#bytes -= entry.bytes;
-      const resource = resourceOf(entry.change.subject);
-      if (this.#newest.get(resource) === entry) this.#newest.delete(resource);
+      if (this.#newest.get(entry.resource) === entry) this.#newest.delete(entry.resource);
     }
     // The empty shell stays until the next cut.
     unit.entries = [];

@@ -1,4 +1,4 @@
-import { digest64 } from './digest.ts';
+import { digest64Halves } from './digest.ts';
 
 /**
  * A digest of everything a tenant has that is not deleted, moved forward change by change: the exclusive or of a digest of each
@@ -42,8 +42,8 @@ export class ConfigurationDigest {
   }
 
   #toggle(name: string, etag: string): void {
-    const digest = digest64(`${name} ${etag}`);
-    this.#high ^= Number.parseInt(digest.slice(0, 8), 16);
-    this.#low ^= Number.parseInt(digest.slice(8), 16);
+    const { high, low } = digest64Halves(`${name} ${etag}`);
+    this.#high ^= low;
+    this.#low ^= high;
   }
 }

@@ -4,6 +4,12 @@
  * 1.5 µs a call before the first character.
  */
 export function digest64(text: string): string {
+  const { high, low } = digest64Halves(text);
+  return (low >>> 0).toString(16).padStart(8, '0') + (high >>> 0).toString(16).padStart(8, '0');
+}
+
+/** The same as two 32-bit integers; `low` is the first eight digits. */
+export function digest64Halves(text: string): { readonly high: number; readonly low: number } {
   let high = 0xde_ad_be_ef;
   let low = 0x41_c6_ce_57;
   for (let index = 0; index < text.length; index++) {
@@ -13,7 +19,7 @@ export function digest64(text: string): string {
   }
   high = Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
   low = Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
-  return (low >>> 0).toString(16).padStart(8, '0') + (high >>> 0).toString(16).padStart(8, '0');
+  return { high, low };
 }
 
 /** The same object with its keys in order, so that equal annotations have equal texts. */

@@ -1,3 +1,4 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Freshness, FreshnessSource } from '../domain/freshness.ts';
 import type { Resolution, SelectionReason as Reason } from '../domain/resolve.ts';
 import type { Route } from '../domain/route.ts';
@@ -10,6 +11,7 @@ import {
 } from '../gen/trafficmanager/v1/resolver_service.ts';
 import { routeFromWire, routeToWire } from './route-wire.ts';
 import { policyFromWire, policyToWire } from './traffic-policy-wire.ts';
+import { readVarint, varintBytes } from './varint.ts';
 
 const reasonToWire = {
   KEY: SelectionReason.SELECTION_REASON_KEY,
@@ -76,9 +78,19 @@ function encodedOnce<Resource extends object>(
   return bytes;
 }
 
+/**
+ * Reused, because a writer keeps its buffer, which a new one makes larger step by step: with it a route takes 3 µs less. Undefined while
+ * it is in use, and for good when it failed half way, until the next one is made.
+ */
+let idleWriter: BinaryWriter | undefined;
+
 /** `route` of a ResolveResponse, with its tag: a part of an answer. */
 export function encodeRouteAnswer(route: Route): Uint8Array {
-  return ResolveResponse.encode({ ...emptyResponse, route: routeToWire(route) }).finish();
+  const writer = idleWriter ?? new BinaryWriter();
+  idleWriter = undefined;
+  const bytes = ResolveResponse.encode({ ...emptyResponse, route: routeToWire(route) }, writer).finish();
+  idleWriter = writer;
+  return bytes;
 }
 
 /** `traffic_policy` of a ResolveResponse, with its tag: a part of an answer. */
@@ -90,4 +102,49 @@ export function encodePolicyAnswer(policy: TrafficPolicy): Uint8Array {
 export function decodeAnswer(parts: Uint8Array): { route: Route | undefined; policy: TrafficPolicy | undefined } {
   const { route, trafficPolicy } = ResolveResponse.decode(parts);
   return { route: route && routeFromWire(route), policy: trafficPolicy && policyFromWire(trafficPolicy) };
+}
+
+/** `etag` of a Route by its tag, in route.proto. */
+const etagTag = 0x2a;
+
+/**
+ * The etag of a route that stands from `start` to `end` as {@link encodeRouteAnswer} encodes it; '' when it has none. Every change asks
+ * for the etag of what was held before it: decoding the whole route for that was a third of all the garbage that a change made.
+ */
+export function etagOfRouteAnswer(bytes: Buffer, start: number, end: number): string {
+  // Behind the tag of `route` and its length.
+  let at = afterVarint(bytes, start + 1);
+  while (at < end) {
+    const tag = readVarint(bytes, at);
+    at += varintBytes(tag);
+    const next = endOfValue(bytes, tag, at);
+    if (tag === etagTag) return bytes.toString('utf8', afterVarint(bytes, at), next);
+    at = next;
+  }
+  return '';
+}
+
+function endOfValue(bytes: Buffer, tag: number, at: number): number {
+  const type: WireType = tag & 7;
+  switch (type) {
+    case WireType.Varint:
+      return afterVarint(bytes, at);
+    case WireType.LengthDelimited:
+      return afterVarint(bytes, at) + readVarint(bytes, at);
+    case WireType.Bit64:
+      return at + 8;
+    case WireType.Bit32:
+      return at + 4;
+    case WireType.StartGroup:
+    case WireType.EndGroup:
+    default:
+      throw new Error(`a field of a route has the wire type ${type}, which nobody writes`);
+  }
+}
+
+/** Where the varint ends that begins here; revisions and negative numbers have up to ten bytes. */
+function afterVarint(bytes: Buffer, at: number): number {
+  let end = at;
+  while ((bytes[end] ?? 0) >= 0x80) end++;
+  return end + 1;
 }

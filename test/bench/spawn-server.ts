@@ -28,7 +28,8 @@ export async function spawnServer(
 ): Promise<BenchServer> {
   const [command, parameters] = pinned(core, process.execPath, [script]);
   const child = spawn(command, parameters, {
-    env: { ...process.env, ...variables },
+    // Several sidecars stand beside each other, and the default socket is one.
+    env: { ...process.env, TM_SIDECAR_SOCKET: 'off', ...variables },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const [message] = (await once(child, 'message')) as [{ address: string }];

@@ -5,6 +5,7 @@ import { TenantSync } from '../../sidecar/sync/tenant-sync.ts';
 import { systemClock as clock } from '../../src/platform/clock.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats/connect-nats.ts';
+import { afterSockets } from '../../src/platform/turns.ts';
 import { streamName } from '../../src/wire/stream-subjects.ts';
 import { createRoute, exampleKey, moveRoute } from '../fakes/example-configuration.ts';
 import { SidecarHistory } from '../fakes/sidecar-history.ts';
@@ -40,7 +41,14 @@ afterEach(async () => {
 /** A follower with a memory of its own, under the name of one sidecar. */
 function follow(): TenantSync {
   const link = current.use(connectNats({ url: nats.url, name: 'trouble', logger }));
-  const source = new NatsSource({ link, consumerName: 'sidecar_trouble', clock, random, logger });
+  const source = new NatsSource({
+    link,
+    consumerName: 'sidecar_trouble',
+    clock,
+    random,
+    schedule: afterSockets,
+    logger,
+  });
   const memory = new SnapshotMemory({ bytesMax: 10_000_000 }).tenant('acme');
   return current.use(new TenantSync({ tenant: 'acme', memory, source, clock, random, logger }));
 }
@@ -239,7 +247,14 @@ test('1,000 times begun anew, a sidecar leaves one consumer on the server at mos
   answer();
   const manager = await publisher.connection.jetstreamManager();
   const link = current.use(connectNats({ url: nats.url, name: 'trouble', logger }));
-  const source = new NatsSource({ link, consumerName: 'sidecar_trouble', clock, random, logger });
+  const source = new NatsSource({
+    link,
+    consumerName: 'sidecar_trouble',
+    clock,
+    random,
+    schedule: afterSockets,
+    logger,
+  });
   const memory = new SnapshotMemory({ bytesMax: 10_000_000 }).tenant('acme');
   let most = 0;
   for (let count = 0; count < 1_000; count++) {

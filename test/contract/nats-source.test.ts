@@ -4,6 +4,7 @@ import { NatsSource } from '../../sidecar/sync/nats-source.ts';
 import { systemClock, type Clock } from '../../src/platform/clock.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats/connect-nats.ts';
+import { afterSockets } from '../../src/platform/turns.ts';
 import { SidecarHistory } from '../fakes/sidecar-history.ts';
 import { provideNatsServer, type TestNats } from '../support/nats.ts';
 import { StreamPublisher } from '../support/stream-publisher.ts';
@@ -38,6 +39,7 @@ changeSourceContract('the change stream on NATS', () => {
     consumerName: 'sidecar_contract',
     clock: standingClock,
     random: () => 0.5,
+    schedule: afterSockets,
     logger,
     // An answer that comes too late would make what is told unproven.
     joiningAskMsMax: 3_000,

@@ -41,6 +41,7 @@ describe('history over gRPC', () => {
     other = second.client;
     const config = readSidecarConfig({
       TM_SIDECAR_ADDRESS: '127.0.0.1:0',
+      TM_SIDECAR_SOCKET: 'off',
       TM_SIDECAR_SOURCE: `grpc://${first.address}`,
       TM_SIDECAR_TENANTS: '*',
     });

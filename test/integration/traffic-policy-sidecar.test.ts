@@ -38,6 +38,7 @@ beforeAll(async () => {
     });
   const config = readSidecarConfig({
     TM_SIDECAR_ADDRESS: '127.0.0.1:0',
+    TM_SIDECAR_SOCKET: 'off',
     TM_SIDECAR_SOURCE: `grpc://${controlPlane!.address}`,
     TM_SIDECAR_TENANTS: key.tenant,
   });

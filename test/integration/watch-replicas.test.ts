@@ -68,6 +68,7 @@ describe('two replicas over one database', () => {
     const sidecar = await startSidecar(
       readSidecarConfig({
         TM_SIDECAR_ADDRESS: '127.0.0.1:0',
+        TM_SIDECAR_SOCKET: 'off',
         TM_SIDECAR_SOURCE: `grpc://${replicas.replicas[1]!.address}`,
         TM_SIDECAR_TENANTS: tenant,
       }),

@@ -22,7 +22,7 @@ function start() {
   const sync = new TenantSync({
     tenant: 'acme',
     memory: new SnapshotMemory({ bytesMax: 1_000_000 }).tenant('acme'),
-    source: new ControlPlaneSource(network, { clock, random: () => 0.5 }),
+    source: new ControlPlaneSource(network, { clock, random: () => 0.5, schedule: (run) => run() }),
     clock,
     random: () => 0,
     logger: createLogger('sidecar', 'silent'),

@@ -10,7 +10,7 @@ import { Route as WireRoute } from '../../src/gen/trafficmanager/v1/route.ts';
 import { Tenant as WireTenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
 import { TrafficPolicy as WirePolicy } from '../../src/gen/trafficmanager/v1/traffic_policy.ts';
 import { changeFromWire, changeToWire } from '../../src/wire/change-wire.ts';
-import { encodeResolution } from '../../src/wire/resolve-wire.ts';
+import { encodeResolution, encodeRouteAnswer, etagOfRouteAnswer } from '../../src/wire/resolve-wire.ts';
 import { routeFromWire, routeToWire } from '../../src/wire/route-wire.ts';
 import { tenantFromWire, tenantToWire } from '../../src/wire/tenant-wire.ts';
 import { policyFromWire, policyToWire } from '../../src/wire/traffic-policy-wire.ts';
@@ -47,6 +47,16 @@ test('a route comes out of its bytes as it went in', () => {
       expect(routeFromWire(WireRoute.decode(bytes))).toEqual(asTravelled(sent));
     }),
     { numRuns: 500 },
+  );
+});
+
+test('the etag of a route is found among its bytes, wherever they stand', () => {
+  fc.assert(
+    fc.property(route, fc.oneof(fc.constant(''), fc.string()), (sent, etag) => {
+      const bytes = encodeRouteAnswer({ ...sent, etag });
+      const amongOthers = Buffer.concat([Buffer.alloc(3, 0xff), bytes, Buffer.alloc(3, 0x2a)]);
+      expect(etagOfRouteAnswer(amongOthers, 3, 3 + bytes.length)).toBe(etag);
+    }),
   );
 });
 

@@ -53,7 +53,8 @@ export async function runProcess(program: keyof typeof programs, environment: Re
 function spawnProgram(program: keyof typeof programs, environment: Record<string, string>) {
   const path = fileURLToPath(new URL(programs[program], import.meta.url));
   const child = spawn(process.execPath, [path], {
-    env: { PATH: process.env['PATH'], ...environment },
+    // Of two sidecars with the default socket the second does not start.
+    env: { PATH: process.env['PATH'], TM_SIDECAR_SOCKET: 'off', ...environment },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   if (child.stdout === null || child.stderr === null) throw new Error('both are pipes');

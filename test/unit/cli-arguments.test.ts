@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { expect, test } from 'vitest';
-import { suggestion } from '../../src/cli/closest-name.ts';
+import { suggestion } from '../../src/platform/closest-name.ts';
 import { durationFromMs, parseDurationMs } from '../../src/cli/duration.ts';
 import { collectEndpoint, collectPair, collectWeightedVersion, parseRevision } from '../../src/cli/option-values.ts';
 import { parseLookupKey, parsePolicyKey, parseRouteKey } from '../../src/cli/resource-path.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { suggestion } from '../closest-name.ts';
+import { suggestion } from '../../platform/closest-name.ts';
 import { connect, openOutput } from '../global-options.ts';
 import { loadProtoSchema, type ProtoSchema, type SchemaMethod } from '../proto-schema.ts';
 import { requestFromJson, RequestJsonError } from '../request-from-json.ts';

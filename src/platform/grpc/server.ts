@@ -1,4 +1,5 @@
-import { chmod, chown, lstat, rm } from 'node:fs/promises';
+import { lstatSync, rmSync } from 'node:fs';
+import { chmod, chown, lstat } from 'node:fs/promises';
 import type { ServerHttp2Session } from 'node:http2';
 import { createConnection, type Server as NetServer } from 'node:net';
 import { dirname } from 'node:path';
@@ -187,17 +188,20 @@ export async function removeStaleSocket(path: string): Promise<void> {
   }
   if (!found.isSocket())
     throw new ListenError(`cannot listen on unix:${path}: there is a file that is no socket; choose another path`);
-  const answered = await new Promise<boolean>((resolve) => {
+  const refusal = await new Promise<string>((resolve) => {
     const probe = createConnection(path);
     probe.on('connect', () => {
       probe.destroy();
-      resolve(true);
+      resolve('');
     });
-    probe.on('error', () => resolve(false));
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
   });
-  if (answered)
+  if (refusal === 'ENOENT') return;
+  // Only this says that nobody listens: who is too busy to take one more connection (EAGAIN) does, and so may one of another user (EACCES).
+  if (refusal !== 'ECONNREFUSED')
     throw new ListenError(
       `cannot listen on unix:${path}: it is in use; stop what listens there or choose another path`,
     );
-  await rm(path, { force: true });
+  // In one turn: another process that found the same may have put its own in the place meanwhile.
+  if (lstatSync(path, { throwIfNoEntry: false })?.ino === found.ino) rmSync(path, { force: true });
 }

@@ -5,6 +5,7 @@ import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { connectNats } from '../../../src/platform/nats/connect-nats.ts';
+import { afterSockets } from '../../../src/platform/turns.ts';
 import { createRoute, exampleKey } from '../../fakes/example-configuration.ts';
 import { SidecarHistory } from '../../fakes/sidecar-history.ts';
 import { provideNatsServer } from '../../support/nats.ts';
@@ -44,7 +45,14 @@ async function fillStreams(url: string): Promise<void> {
 async function boot(url: string, tenant: string): Promise<number> {
   const startedAtMs = performance.now();
   await using link = connectNats({ url, name: 'bench', logger });
-  const source = new NatsSource({ link, consumerName: 'sidecar_bench', clock, random: Math.random, logger });
+  const source = new NatsSource({
+    link,
+    consumerName: 'sidecar_bench',
+    clock,
+    random: Math.random,
+    schedule: afterSockets,
+    logger,
+  });
   const memory = new SnapshotMemory({ bytesMax: 1024 * 1024 * 1024 }).tenant(tenant);
   await using _sync = new TenantSync({ tenant, memory, source, clock, random: Math.random, logger });
   await untilHeld(memory);

@@ -4,6 +4,7 @@ import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { connectNats } from '../../../src/platform/nats/connect-nats.ts';
+import { afterSockets } from '../../../src/platform/turns.ts';
 
 /** What a parent tells: how many sources to open, each with a connection and a memory of its own, on one tenant. */
 export type SourcesCommand = { readonly url: string; readonly tenant: string; readonly sources: number };
@@ -24,7 +25,14 @@ process.once('message', ({ url, tenant, sources }: SourcesCommand) => {
   let live = 0;
   for (let index = 0; index < sources; index++) {
     const link = connectNats({ url, name: `bench-${index}`, logger });
-    const source = new NatsSource({ link, consumerName: `sidecar_${index}`, clock, random: Math.random, logger });
+    const source = new NatsSource({
+      link,
+      consumerName: `sidecar_${index}`,
+      clock,
+      random: Math.random,
+      schedule: afterSockets,
+      logger,
+    });
     const memory = new SnapshotMemory({ bytesMax: 16 * 1024 * 1024 }).tenant(tenant);
     const sync = new TenantSync({ tenant, memory, source, clock, random: Math.random, logger });
     let isLive = false;

@@ -143,6 +143,9 @@ describe('the sidecar socket', () => {
     await expect(chooseSocketPath({ requested: long, stateDirectory: '/s' })).rejects.toThrow(
       /TM_SIDECAR_SOCKET is longer/,
     );
+    await expect(chooseSocketPath({ requested: 'off', stateDirectory: '/state' })).rejects.toThrow(
+      /npm start needs the socket/,
+    );
   });
 });
 

@@ -8,7 +8,8 @@ const defaults = {
   address: '127.0.0.1:7401',
   token: undefined,
   tls: undefined,
-  socketPath: undefined,
+  socketPath: '/run/traffic-manager/sidecar.sock',
+  isDefaultSocket: true,
   front: 'wire',
   source: 'grpc://127.0.0.1:7400',
   controlPlane: '127.0.0.1:7400',
@@ -55,6 +56,7 @@ test('every setting has its effect', () => {
     token,
     tls: { certificate: '/etc/tls.crt', key: '/etc/tls.key', clientAuthorities: '/etc/ca.crt' },
     socketPath: '/run/sidecar.sock',
+    isDefaultSocket: false,
     front: 'grpc-js',
     source: 'grpc://control.example:7000',
     controlPlane: 'other.example:7001',
@@ -95,11 +97,27 @@ test('off: no port, only the socket', () => {
   expect(config).toMatchObject({ address: undefined, socketPath: '/run/sidecar.sock' });
 });
 
+test('the socket is in the directory of the session, else where services have theirs, unless it is said otherwise', () => {
+  const session = { XDG_RUNTIME_DIR: '/run/user/1000' };
+  const ofSession = { socketPath: '/run/user/1000/traffic-manager/sidecar.sock', isDefaultSocket: true };
+  expect(readSidecarConfig(session)).toMatchObject(ofSession);
+  const ofServices = { socketPath: '/run/traffic-manager/sidecar.sock', isDefaultSocket: true };
+  expect(readSidecarConfig({ XDG_RUNTIME_DIR: 'relative' })).toMatchObject(ofServices);
+  const chosen = { socketPath: '/tmp/a.sock', isDefaultSocket: false };
+  expect(readSidecarConfig({ ...session, TM_SIDECAR_SOCKET: '/tmp/a.sock' })).toMatchObject(chosen);
+  const none = { socketPath: undefined, isDefaultSocket: false };
+  expect(readSidecarConfig({ ...session, TM_SIDECAR_SOCKET: 'off' })).toMatchObject(none);
+});
+
+test('off for both the port and the socket is refused: the sidecar would listen nowhere', () => {
+  const nowhere = { TM_SIDECAR_ADDRESS: 'off', TM_SIDECAR_SOCKET: 'off' };
+  expect(() => readSidecarConfig(nowhere)).toThrow(/TM_SIDECAR_SOCKET=off: the sidecar would listen nowhere/);
+});
+
 describe('what cannot be used is refused in one line that names the variable', () => {
   test.each<[string, string]>([
     ['TM_SIDECAR_ADDRESS', '7401'],
     ['TM_SIDECAR_ADDRESS', '127.0.0.1:70000'],
-    ['TM_SIDECAR_ADDRESS', 'off'],
     ['TM_SIDECAR_SOCKET', `/run/${'x'.repeat(120)}.sock`],
     // Without a socket that it could be for.
     ['TM_SIDECAR_SOCKET_GROUP', '1001'],

@@ -53,7 +53,7 @@ const progress: Event = { $case: 'progress', value: {} };
 function start() {
   const scripted = new ScriptedWatch();
   const clock = new FakeClock();
-  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5 });
+  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5, schedule: (run) => run() });
   const snapshots: HeldSnapshot[] = [];
   const changes: ChangeRange[] = [];
   let confirmations = 0;
@@ -70,7 +70,7 @@ function start() {
 changeSourceContract('the Watch of a control plane', () => {
   const scripted = new ScriptedWatch();
   return {
-    source: new ControlPlaneSource(scripted, { clock: new FakeClock(), random: () => 0.5 }),
+    source: new ControlPlaneSource(scripted, { clock: new FakeClock(), random: () => 0.5, schedule: (run) => run() }),
     proves: { changes: false, ranges: false },
     play: async (count) => {
       const stream = await scripted.stream(count);
@@ -110,6 +110,38 @@ changeSourceContract('the scripted fake', () => {
       };
     },
   };
+});
+
+test('changes that come all at once are applied a slice a turn, so that lookups get in between', async () => {
+  const scripted = new ScriptedWatch();
+  const clock = new FakeClock();
+  const turns: (() => void)[] = [];
+  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5, schedule: (run) => turns.push(run) });
+  const applied: number[] = [];
+  const sink: ChangeSink = {
+    held: new SnapshotMemory({ bytesMax: 1 }).tenant('acme'),
+    cutOff: () => {},
+    ...wholeSnapshots(() => {}),
+    changes: ({ position }) => {
+      applied.push(position.revision);
+      clock.advance(sidecarLimits.slices.sliceMsMin / 2);
+    },
+    confirmed: () => {},
+  };
+  void source.follow('acme', { revision: 1, commitId: 'a-acme-1' }, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  const history = new SidecarHistory('acme');
+  for (let version = 1; version <= 5; version++) {
+    const changes = history.commit(createRoute(exampleKey(`v${version}`)));
+    void stream.send(batch(history.position, changes));
+  }
+  const turn = async (): Promise<number[]> => {
+    await everybodysTurn();
+    for (const run of turns.splice(0)) run();
+    await everybodysTurn();
+    return applied.splice(0);
+  };
+  expect([await turn(), await turn(), await turn(), await turn()]).toEqual([[2, 3], [4, 5], [6], []]);
 });
 
 test('it asks for a snapshot, or for what came after a position, and for progress often enough', async () => {

@@ -56,6 +56,21 @@ test('the group that was asked for last is the last to go', () => {
   expect(memory.tenant('acme').find('b', 'production')).toBeUndefined();
 });
 
+test('there are no more groups than allowed, however much room their bytes leave: who was asked for least recently goes', () => {
+  const memory = new SnapshotMemory({ bytesMax: roomFor(100), groupsMax: 3 });
+  memory.tenant('acme').replace(historyOf('acme', ['a', 'b', 'c']).snapshot());
+  expect(memory.tenant('acme').isComplete).toBe(true);
+  const history = historyOf('globex', ['d']);
+  const globex = memory.tenant('globex');
+  globex.replace(history.snapshot());
+  globex.advance(rangeOf(history.commit(createRoute(keyOf('e', 'globex')))));
+  const held = (tenant: TenantMemory): unknown[] =>
+    [...tenant.all()].map(({ routes }) => routes.get('v1')?.key.service);
+  expect([held(memory.tenant('acme')), held(globex)]).toEqual([['c'], ['d', 'e']]);
+  expect(memory.tenant('acme')).toMatchObject({ isComplete: false });
+  expect(memory.figures).toMatchObject({ groups: 3, evictions: 2 });
+});
+
 test('a group that is asked for again and again outlives any number of others', () => {
   const memory = new SnapshotMemory({ bytesMax: roomFor(300) });
   const history = historyOf('acme', ['asked-for']);

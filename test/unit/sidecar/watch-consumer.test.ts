@@ -93,7 +93,7 @@ async function follow(): Promise<Stage> {
     memory,
     source: new ControlPlaneSource(
       { watch: (request, options) => source.watch(request, options?.signal), getPosition: () => source.asked() },
-      { clock, random: () => 0.5 },
+      { clock, random: () => 0.5, schedule: (run) => run() },
     ),
     clock,
     random: () => 0,
