@@ -120,7 +120,7 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
   announce(bytes: number, isCompressed: boolean): boolean {
     const problem = this.#problemOf(bytes, isCompressed);
     if (problem === undefined) return true;
-    if (problem.code === statusCodes.UNIMPLEMENTED && this.#response === 'none') {
+    if (isCompressed && problem.code === statusCodes.UNIMPLEMENTED && this.#response === 'none') {
       this.#stream.sendHeaders(refusedEncodingFields, false);
       this.#response = 'begun';
     }
