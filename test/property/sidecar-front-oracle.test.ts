@@ -5,7 +5,6 @@ import { TwoFronts } from '../support/sidecar-wire/two-fronts.ts';
 
 // grpc-js is the oracle. Where a front of our own differs and means to: `integration/sidecar-front-oracle`.
 
-const numRuns = 150;
 let fronts: TwoFronts;
 beforeAll(async () => {
   fronts = await TwoFronts.start();
@@ -13,18 +12,15 @@ beforeAll(async () => {
 afterAll(async () => await fronts[Symbol.asyncDispose]());
 
 it('answers calls as grpc-js does, whatever they are like, between each other, wherever their bytes are cut', async () => {
-  let compared = 0;
   await fc.assert(
     fc.asyncProperty(frontScript, async (drawn) => {
       const script = scriptOf(drawn);
       const [reference, wire] = [await fronts.ask('grpc-js', script), await fronts.ask('wire', script)];
+      expect(reference).toBeDefined();
+      expect(wire).toEqual(reference);
       // No handler waits for a caller that has gone.
       await fronts.settled();
-      if (reference !== undefined) compared++;
-      // `node:http2` ends now and then a connection (INTERNAL_ERROR) whose caller gives a call up in the moment in which it is answered.
-      expect(wire).toEqual(reference ?? (expect.anything() as unknown));
     }),
-    { numRuns, seed: 20_261_122 },
+    { numRuns: 150, seed: 20_261_122 },
   );
-  expect(compared).toBeGreaterThan(numRuns / 2);
 });
