@@ -1,3 +1,4 @@
+import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createFront } from '../../sidecar/front/create-front.ts';
 import { systemClock as clock } from '../../src/platform/clock.ts';
@@ -10,6 +11,8 @@ import { calling, messageOf, passedOn } from '../support/sidecar-wire/spoken-cal
 
 const waiting = passedOn(calling('Wait', [], [messageOf('')]));
 const echo = passedOn(calling('Echo'));
+const same = (bytes: Buffer): Buffer => bytes;
+const unlimited = { 'grpc.max_receive_message_length': -1 };
 const ok = { lists: [{ ':status': '200' }, { 'grpc-status': '0' }], reset: undefined };
 
 let owned: AsyncDisposableStack;
@@ -54,6 +57,17 @@ it.each(Object.entries(odd))('ends no call of another caller, whatever many call
   await call(steady, echo, { before: 1 });
   expect(await steady.heard(3)).toMatchObject(ok);
   await expect.poll(() => services.waiting).toBe(1);
+});
+
+it('passes on more than the windows of both sides hold, both ways', async () => {
+  const client = owned.adopt(new Client(address, credentials.createInsecure(), unlimited), (each) => each.close());
+  const message = Buffer.alloc(5_000_000, 0x61);
+  const answer = await new Promise<Buffer | undefined>((resolve, reject) => {
+    const ended = (error: ServiceError | null, value?: Buffer): void =>
+      error === null ? resolve(value) : reject(error);
+    client.makeUnaryRequest('/test.Passed/Echo', same, same, message, ended);
+  });
+  expect(answer?.equals(message)).toBe(true);
 });
 
 it('passes on as many calls at a time as there is memory for, and refuses the others, of the same caller', async () => {
