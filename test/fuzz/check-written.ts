@@ -2,6 +2,7 @@ import { type ErrorName, errorNameOf } from '../../sidecar/wire/error-code.ts';
 import { clientPreface, frameFlags, frameTypes } from '../../sidecar/wire/frame.ts';
 import { FrameSplitter, type ReadFrame } from '../support/sidecar-wire/frames.ts';
 import type { MemorySocket } from '../support/sidecar-wire/memory-socket.ts';
+import { checkWindows } from './check-windows.ts';
 
 /** What one connection came to, for those who count. */
 export type FuzzOutcome = {
@@ -55,8 +56,9 @@ const blame: ReadonlySet<ErrorName> = new Set([
   'SETTINGS_TIMEOUT',
 ]);
 
-/** A peer that keeps to the RFC is blamed for nothing; it may be told to calm down. */
-export function checkUnblamed({ error, resets }: FuzzOutcome): void {
+/** A peer that keeps to the RFC is sent no more than it has a window for, and blamed for nothing; it may be told to calm down. */
+export function checkUnblamed({ error, resets }: FuzzOutcome, socket: MemorySocket): void {
+  checkWindows(Buffer.concat(socket.written), Buffer.concat(socket.received));
   const found = [error, ...resets].find((each) => each !== undefined && blame.has(each));
   if (found !== undefined) throw new Error(`a peer was blamed for nothing: ${found}`);
 }

@@ -81,7 +81,7 @@ export function fuzzClient(seed: number): FuzzOutcome {
   stage.clock.advance(stage.random() * 100);
   for (const each of sockets) each.drain();
   const outcomes = sockets.map((each) => checkWritten(each, true, each.isDestroyed));
-  if (isValid) checkUnblamed(outcomes[0]!);
+  if (isValid) checkUnblamed(outcomes[0]!, socket);
   for (const each of sockets) each.destroy();
   if (heard.some(({ ends }) => ends !== 1)) throw new Error('a call did not hear of its end, or did so twice');
   provesRoom(client, sockets);

@@ -34,7 +34,10 @@ export function fuzzPassThrough(seed: number): FuzzOutcome {
   far.drain();
   const ofFar = checkWritten(far, true, upstream.isOver);
   const outcome = checkWritten(near, false, connection.isOver);
-  if (isValid) for (const each of [ofFar, outcome]) checkUnblamed(each);
+  if (isValid) {
+    checkUnblamed(ofFar, far);
+    checkUnblamed(outcome, near);
+  }
   stage.close(near, far);
   return outcome;
 }

@@ -28,7 +28,7 @@ export function fuzzServer(seed: number): FuzzOutcome {
   clock.advance(stage.random() * 100);
   socket.drain();
   const outcome = checkWritten(socket, false, connection.isOver);
-  if (isValid) checkUnblamed(outcome);
+  if (isValid) checkUnblamed(outcome, socket);
   stage.close(socket);
   // What the methods noted is nobody's.
   seen.events.length = seen.calls.length = 0;

@@ -1,6 +1,6 @@
 import { huffmanBytes, huffmanEncode } from '../../sidecar/wire/hpack/huffman-encode.ts';
 import { writeInteger, type IntegerShape } from '../../sidecar/wire/hpack/integer.ts';
-import { staticTable } from '../../sidecar/wire/hpack/static-table.ts';
+import { staticFields, staticNames, staticTable } from '../../sidecar/wire/hpack/static-table.ts';
 import type { Dice } from './dice.ts';
 
 type Pair = readonly [name: string, value: string];
@@ -20,6 +20,7 @@ const overheadBytes = 32;
 export class HeaderWriter {
   readonly #dice: Dice;
   #table: Pair[] = [];
+  #bytes = 0;
   #bytesMax = 4_096;
 
   constructor(dice: Dice) {
@@ -33,15 +34,17 @@ export class HeaderWriter {
   }
 
   #field(pair: Pair): Buffer {
-    const all = [...staticTable.map(({ name, value }): Pair => [name, value]), ...this.#table];
-    const whole = all.findIndex(([name, value]) => name === pair[0] && value === pair[1]);
-    if (whole >= 0 && this.#dice.chance(0.7)) return integer(whole + 1, indexed);
-    const names = all.flatMap(([name], index) => (name === pair[0] ? [index + 1] : []));
-    const nameIndex = this.#dice.chance(0.7) ? this.#dice.pick([0, ...names]) : 0;
+    const [name, value] = pair;
+    const inTable = this.#table.findIndex((each) => each[0] === name && each[1] === value);
+    const whole = staticFields.get(`${name}\0${value}`) ?? (inTable < 0 ? 0 : staticTable.length + 1 + inTable);
+    if (whole > 0 && this.#dice.chance(0.7)) return integer(whole, indexed);
+    const nameInTable = this.#table.findIndex((each) => each[0] === name);
+    const named = nameInTable < 0 ? staticNames.get(name) : staticTable.length + 1 + nameInTable;
+    const nameIndex = this.#dice.chance(0.7) ? (named ?? 0) : 0;
     const shape = this.#dice.pick(literals);
-    const name = nameIndex === 0 ? [this.#text(pair[0])] : [];
+    const written = nameIndex === 0 ? [this.#text(name)] : [];
     if (shape.isAdded) this.#add(pair);
-    return Buffer.concat([integer(nameIndex, shape), ...name, this.#text(pair[1])]);
+    return Buffer.concat([integer(nameIndex, shape), ...written, this.#text(value)]);
   }
 
   #text(text: string): Buffer {
@@ -60,14 +63,20 @@ export class HeaderWriter {
 
   #add(pair: Pair): void {
     this.#table.unshift(pair);
+    this.#bytes += bytesOf(pair);
     this.#evict();
   }
 
   #evict(): void {
-    const bytes = (): number =>
-      this.#table.reduce((sum, [name, value]) => sum + name.length + value.length + overheadBytes, 0);
-    while (bytes() > this.#bytesMax) this.#table.pop();
+    for (let last = this.#table.at(-1); last !== undefined && this.#bytes > this.#bytesMax; last = this.#table.at(-1)) {
+      this.#table.pop();
+      this.#bytes -= bytesOf(last);
+    }
   }
+}
+
+function bytesOf([name, value]: Pair): number {
+  return name.length + value.length + overheadBytes;
 }
 
 function integer(value: number, shape: IntegerShape): Buffer {
