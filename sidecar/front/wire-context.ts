@@ -5,7 +5,17 @@ import type { CallEnd, CallListener, ServerCall } from '../wire/grpc/server-call
 import { HeaderField } from '../wire/hpack/header-field.ts';
 
 /** Fields of HTTP and gRPC that are no metadata of the caller's; grpc-js leaves out the same. */
-const reserved: ReadonlySet<string> = new Set(['te', 'content-type', 'grpc-timeout', 'grpc-encoding']);
+const reserved: ReadonlySet<string> = new Set([
+  'te',
+  'content-type',
+  'accept-encoding',
+  'grpc-timeout',
+  'grpc-encoding',
+  'grpc-accept-encoding',
+]);
+/** What gRPC allows in metadata: HTTP allows more, which is left out. `Metadata` throws on it. */
+const metadataNamePattern = /^[0-9a-z_.-]+$/;
+const metadataTextPattern = /^[ -~]*$/;
 
 /** What a handler knows of a call of the engine. The parts that cost something are made when they are asked for. */
 export class WireContext implements CallContext, CallListener {
@@ -76,8 +86,10 @@ export class WireContext implements CallContext, CallListener {
 function metadataOf({ list }: ServerCall): Metadata {
   const metadata = new Metadata();
   for (const { name, value } of list.fields) {
-    if (name.startsWith(':') || reserved.has(name)) continue;
-    if (!name.endsWith('-bin')) metadata.add(name, value);
+    if (!metadataNamePattern.test(name) || reserved.has(name)) continue;
+    if (!name.endsWith('-bin')) {
+      if (metadataTextPattern.test(value)) metadata.add(name, value);
+    }
     // Several values of a binary field may share one line, with commas between them.
     else for (const part of value.split(',')) metadata.add(name, Buffer.from(part, 'base64'));
   }

@@ -12,6 +12,7 @@ import {
 } from '../../src/platform/grpc/server.ts';
 import { newId } from '../../src/platform/random.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
+import { sidecarLimits } from '../limits.ts';
 import { repeatedByServer } from '../wire/grpc/fields.ts';
 import { GrpcAcceptor, type GrpcAcceptorOptions } from '../wire/grpc/grpc-acceptor.ts';
 import type { Method } from '../wire/grpc/server-call.ts';
@@ -43,7 +44,7 @@ export function createWireFront(options: WireFrontOptions): Front {
   const leaving = new AbortController();
   const draining = new AbortController();
   const methods = new Map<string, Method>();
-  const library = createGrpcServer({ drainMs: 0 });
+  const library = createGrpcServer({ drainMs: 0, isShared: true });
   // A real socket: a pair of streams in the process delivers while it is written to, which Node's http2 answers with an abort.
   let insidePort = 0;
   // Others of this machine reach that port too, past the guard and the TLS of ours.
@@ -65,8 +66,10 @@ export function createWireFront(options: WireFrontOptions): Front {
     clock,
     messageBytesMax,
     backlogBytes,
-    passOn: (stream, list, isLast) =>
-      passThrough(stream, list, isLast, { connection: inside.connection(), backlogBytes, added }),
+    passOn: (stream, list, isLast) => {
+      const connection = stream.hold(sidecarLimits.passedOnBytes) ? inside.connection() : undefined;
+      passThrough(stream, list, isLast, { connection, backlogBytes, added });
+    },
   };
   const acceptor = new GrpcAcceptor(calls);
   const limits = wireLimits;

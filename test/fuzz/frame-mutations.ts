@@ -40,7 +40,7 @@ export class FrameMutations {
   connection(): Buffer {
     const { preface } = this.#vocabulary;
     const first = this.#headers();
-    const frames = Array.from({ length: 1 + this.#below(12) }, () => this.#frame());
+    const frames = Array.from({ length: 1 + this.#below(12) }, () => this.frame());
     if (this.#chance(0.3)) this.#mutateOrder(frames);
     const bytes = Buffer.concat([preface, this.#settings(), first, ...frames]);
     const flips = this.#chance(0.5) ? 0 : this.#below(4);
@@ -63,7 +63,8 @@ export class FrameMutations {
     return pieces;
   }
 
-  #frame(): Buffer {
+  /** One frame, well-formed for the most part. */
+  frame(): Buffer {
     const id = this.#id();
     // The last two kinds end the connection nearly always: what comes after them tests nothing.
     switch (this.#below(this.#chance(0.1) ? 14 : 12)) {

@@ -4,9 +4,10 @@ import type { ClientCall, ResponseListener } from '../../sidecar/wire/grpc/clien
 import { statusCodes } from '../../sidecar/wire/grpc/status-code.ts';
 import { frame, uint32 } from '../support/sidecar-wire/frames.ts';
 import { MemorySocket } from '../support/sidecar-wire/memory-socket.ts';
-import { checkWritten, type FuzzOutcome } from './check-written.ts';
-import { FrameMutations } from './frame-mutations.ts';
+import { checkUnblamed, checkWritten, type FuzzOutcome } from './check-written.ts';
 import { fuzzLimits, FuzzStage } from './fuzz-stage.ts';
+import { Overheard } from './overheard.ts';
+import { peerBytes } from './peer-bytes.ts';
 import { serverVocabulary } from './vocabulary.ts';
 
 const messages = ['', 'a', 'hello', 'x'.repeat(300), 'y'.repeat(9_000)].map((text) => Buffer.from(text));
@@ -65,8 +66,9 @@ export function fuzzClient(seed: number): FuzzOutcome {
   const opened = 1 + stage.below(5);
   for (let index = 0; index < opened; index++) start();
   const socket = sockets[0]!;
-  const mutations = new FrameMutations(stage.random, serverVocabulary(opened));
-  for (const piece of mutations.cut(mutations.connection())) {
+  const overheard = new Overheard(socket);
+  const { pieces, isValid } = peerBytes({ seed, random: stage.random, client: overheard, opened });
+  for (const piece of pieces) {
     socket.receive(piece);
     stage.disturb(socket);
     const call = calls[stage.below(calls.length)]!;
@@ -79,11 +81,12 @@ export function fuzzClient(seed: number): FuzzOutcome {
   stage.clock.advance(stage.random() * 100);
   for (const each of sockets) each.drain();
   const outcomes = sockets.map((each) => checkWritten(each, true, each.isDestroyed));
+  if (isValid) checkUnblamed(outcomes[0]!, socket);
   for (const each of sockets) each.destroy();
   if (heard.some(({ ends }) => ends !== 1)) throw new Error('a call did not hear of its end, or did so twice');
   provesRoom(client, sockets);
   stage.close(...sockets);
-  return outcomes[0] ?? 'alive';
+  return outcomes[0]!;
 }
 
 /** A call whose answer takes all the room that there is. */

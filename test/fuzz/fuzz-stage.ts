@@ -9,6 +9,11 @@ import { FakeAlarmClock } from '../fakes/fake-alarm-clock.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import type { MemorySocket } from '../support/sidecar-wire/memory-socket.ts';
 
+/** Even seeds are frames at random, as they always were, so that one which found something finds it still; odd ones converse. */
+export function isConversation(seed: number): boolean {
+  return seed % 2 === 1;
+}
+
 const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: 4 });
 const heldBytesMax = 10_000;
 /** With the stream that holds so much; a few more streams do not fit. */
@@ -17,18 +22,29 @@ const heldBytesMaxOfAll = heldBytesMax + streamBytes;
 /** Small enough for mutated frames to reach. */
 export const fuzzLimits: WireLimits = { ...wireLimits, heldBytesMax, heldBytesMaxOfAll };
 
+/** Of conversations by the RFC: room for all their calls, and less patience, which few of them would spend otherwise. */
+const conversationLimits: WireLimits = {
+  ...fuzzLimits,
+  heldBytesMaxOfAll: 4 * heldBytesMaxOfAll,
+  resets: { burst: 6, perSecond: 33 },
+  controlFrames: { burst: 40, perSecond: 100 },
+};
+
 /** What one life of fuzzed connections happens in, made of its seed alone: no time, no socket, no turn of the loop. */
 export class FuzzStage {
   readonly random: () => number;
   readonly clock = new FakeAlarmClock();
   readonly schedule: (run: () => void) => void;
   readonly #scheduled: (() => void)[] = [];
-  readonly #budget = new ByteBudget(heldBytesMaxOfAll);
+  readonly #limits: WireLimits;
+  readonly #budget: ByteBudget;
   readonly #turn: Turn;
   readonly #connections: Connection[] = [];
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
+    this.#limits = isConversation(seed) ? conversationLimits : fuzzLimits;
+    this.#budget = new ByteBudget(this.#limits.heldBytesMaxOfAll);
     this.schedule = (run) => void this.#scheduled.push(run);
     this.#turn = new Turn(this.schedule);
   }
@@ -37,7 +53,7 @@ export class FuzzStage {
     const connection = new Connection({
       socket: socket.asDuplex(),
       acceptor,
-      limits: fuzzLimits,
+      limits: this.#limits,
       clock: this.clock,
       turn: this.#turn,
       pool,
@@ -79,7 +95,7 @@ export class FuzzStage {
     this.endTurn();
     for (const connection of this.#connections)
       if (connection.hasStreams || connection.queuedBytes !== 0) throw new Error('something is held after the end');
-    if (!this.#budget.take(heldBytesMaxOfAll)) throw new Error('the budget has not got everything back');
+    if (!this.#budget.take(this.#limits.heldBytesMaxOfAll)) throw new Error('the budget has not got everything back');
     if (this.clock.armedCount !== 0) throw new Error('an alarm is left behind');
   }
 }

@@ -3,6 +3,7 @@ import type { FuzzOutcome } from './check-written.ts';
 import { fuzzClient } from './fuzz-client.ts';
 import { fuzzPassThrough } from './fuzz-pass-through.ts';
 import { fuzzServer } from './fuzz-server.ts';
+import { Reached } from './reached.ts';
 
 // `npm run fuzz -- --side both --count 10000000 --seed 1`: connections of mutated frames against the wire engine, one after the other.
 const fuzzers = { server: fuzzServer, client: fuzzClient, 'pass-through': fuzzPassThrough } as const;
@@ -32,25 +33,23 @@ if (chosen === undefined) throw new Error(`--side is one of ${[...sides.keys()].
 for (const side of chosen) await run(side, fuzzers[side]);
 
 async function run(side: Side, fuzz: (seed: number) => FuzzOutcome): Promise<void> {
-  const outcomes: Record<FuzzOutcome, number> = { alive: 0, ended: 0, refused: 0 };
+  const reached = new Reached();
   for (let index = 0; index < count; index++) {
     const seed = first + index;
     try {
-      outcomes[fuzz(seed)]++;
+      reached.add(fuzz(seed));
     } catch (error) {
       process.stderr.write(`seed ${seed} (npm run fuzz -- --side ${side} --count 1 --seed ${seed})\n`);
       throw error;
     }
     // Answers of later turns have their turn.
     if (index % 100 === 0) await new Promise(setImmediate);
-    if ((index + 1) % reportEvery === 0 || index + 1 === count) report(side, index + 1, outcomes);
+    if ((index + 1) % reportEvery === 0 || index + 1 === count) report(side, index + 1, reached);
   }
 }
 
-function report(side: string, done: number, outcomes: Readonly<Record<FuzzOutcome, number>>): void {
+function report(side: string, done: number, reached: Reached): void {
   const seconds = (performance.now() - startMs) / 1_000;
   const rssMiB = Math.round(process.memoryUsage.rss() / 1_048_576);
-  process.stdout.write(
-    `${side}: ${done} connections in ${seconds.toFixed(0)} s, ${rssMiB} MiB: ${JSON.stringify(outcomes)}\n`,
-  );
+  process.stdout.write(`${side}: ${done} connections in ${seconds.toFixed(0)} s, ${rssMiB} MiB: ${reached.text}\n`);
 }

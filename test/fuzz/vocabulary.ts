@@ -1,6 +1,8 @@
 import { clientPreface, frameFlags, frameTypes } from '../../sidecar/wire/frame.ts';
 import { frame, plainBlock } from '../support/sidecar-wire/frames.ts';
 
+export type Fields = readonly (readonly [name: string, value: string])[];
+
 /** What one side of a connection says when nothing is wrong with it: mutations begin there. */
 export type Vocabulary = {
   readonly preface: Buffer;
@@ -16,13 +18,22 @@ export type Vocabulary = {
 const { DATA, HEADERS } = frameTypes;
 const { END_HEADERS, END_STREAM } = frameFlags;
 
-const grpcFields = (path: string): readonly (readonly [string, string])[] => [
+const grpcFields = (path: string): Fields => [
   [':method', 'POST'],
   [':scheme', 'http'],
   [':path', `/test.Echo/${path}`],
   ['content-type', 'application/grpc'],
   ['te', 'trailers'],
 ];
+
+/** Requests that keep to the RFC, whatever is sent after them. */
+export const requestLists: readonly Fields[] = [
+  ...['Unary', 'Later', 'Never', 'ServerStream', 'ClientStream', 'Bidi', 'None'].map((path) => grpcFields(path)),
+  [...grpcFields('Unary'), ['grpc-timeout', '10m'], ['x-some-bin', 'AAEC']],
+  [...grpcFields('Bidi'), ['grpc-timeout', '5m'], ['x-long', 'y'.repeat(200)]],
+  [...grpcFields('Unary'), ['x-a', '1'], ['x-a', '2'], ['x-a', '']],
+];
+export const trailerLists: readonly Fields[] = [[['x-trailer', 'yes']], [['x-other', 'z'.repeat(50)]]];
 
 const requestBlocks: readonly Buffer[] = [
   ...['Unary', 'Later', 'Never', 'ServerStream', 'ClientStream', 'Bidi', 'None'].map((path) => grpcFields(path)),
@@ -86,6 +97,41 @@ const laterResponseBlocks: readonly Buffer[] = [
   Buffer.from('3fe11f88', 'hex'),
   Buffer.from('88be', 'hex'),
   plainBlock([['x-trailer', 'yes']]),
+];
+
+const grpcResponse: Fields = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+];
+/** What a server may begin with, say in between, say alone, and end with. */
+export const responseLists: readonly Fields[] = [
+  grpcResponse,
+  [...grpcResponse, ['x-some-bin', 'AAEC']],
+  [
+    [':status', '200'],
+    ['content-type', 'text/html'],
+  ],
+  [[':status', '503']],
+];
+export const informationalLists: readonly Fields[] = [
+  [[':status', '100']],
+  [
+    [':status', '103'],
+    ['link', 'x'],
+  ],
+];
+export const onlyLists: readonly Fields[] = [
+  [...grpcResponse, ['grpc-status', '5'], ['grpc-message', 'n%C3%B6 %zz %']],
+  [...grpcResponse, ['grpc-status', '0']],
+  [[':status', '404']],
+];
+export const statusLists: readonly Fields[] = [
+  [['grpc-status', '0']],
+  [
+    ['grpc-status', '13'],
+    ['x-some-bin', 'AAEC'],
+  ],
+  [['grpc-status', 'none']],
 ];
 
 /** A server's, to so many calls. */

@@ -1,14 +1,22 @@
 import { once } from 'node:events';
 import { constants, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { createConnection, type AddressInfo } from 'node:net';
-import { Server, ServerCredentials, status, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import {
+  Server,
+  ServerCredentials,
+  status,
+  type sendUnaryData,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WheelClock } from '../../sidecar/front/wheel-clock.ts';
 import { CallError, GrpcClient } from '../../sidecar/wire/grpc/grpc-client.ts';
 import type { CallResult } from '../../sidecar/wire/grpc/client-call.ts';
 import { timeoutMsFrom } from '../../sidecar/wire/grpc/timeout.ts';
 import { HeaderField } from '../../sidecar/wire/hpack/header-field.ts';
-import { wireLimits } from '../../sidecar/wire/limits.ts';
+import { type WireLimits, wireLimits } from '../../sidecar/wire/limits.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { startTestServer, testMethods } from '../support/sidecar-wire/test-server.ts';
 
@@ -18,7 +26,10 @@ afterEach(async () => {
   owned = new AsyncDisposableStack();
 });
 
-function clientOf(port: number): GrpcClient {
+/** Room for the largest messages of the tests, both ways. */
+const roomy: WireLimits = { ...wireLimits, heldBytesMax: 160 * 1_048_576, heldBytesMaxOfAll: 160 * 1_048_576 };
+
+function clientOf(port: number, limits = wireLimits): GrpcClient {
   const clock = owned.use(new WheelClock(systemClock));
   return owned.use(
     new GrpcClient({
@@ -26,7 +37,7 @@ function clientOf(port: number): GrpcClient {
       isSecure: false,
       clock,
       schedule: (run) => void setImmediate(run),
-      limits: wireLimits,
+      limits,
       messageBytesMax: 64 * 1_048_576,
       connect: () => createConnection({ host: '127.0.0.1', port, noDelay: true }),
     }),
@@ -38,7 +49,7 @@ const shape = { requestSerialize: same, requestDeserialize: same, responseSerial
 
 /** grpc-js, with the same methods as our own test server as far as it needs them. */
 async function startGrpcJs(): Promise<number> {
-  const server = new Server({ 'grpc.max_receive_message_length': -1 });
+  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
   const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
     path: `/test.Echo/${name}`,
     requestStream,
@@ -50,6 +61,8 @@ async function startGrpcJs(): Promise<number> {
       unary: method('Unary', false, false),
       never: method('Never', false, false),
       refused: method('Refused', false, false),
+      serverStream: method('ServerStream', false, true),
+      clientStream: method('ClientStream', true, false),
       bidi: method('Bidi', true, true),
     },
     {
@@ -57,6 +70,15 @@ async function startGrpcJs(): Promise<number> {
       never: () => {},
       refused: (_call: unknown, answer: sendUnaryData<Buffer>) =>
         answer({ code: status.FAILED_PRECONDITION, details: 'nö: 100 %' }),
+      serverStream: (call: ServerWritableStream<Buffer, Buffer>) => {
+        for (let left = call.request[0] ?? 0; left > 0; left--) call.write(call.request);
+        call.end();
+      },
+      clientStream: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
+        let bytes = 0;
+        call.on('data', (message: Buffer) => void (bytes += message.length));
+        call.on('end', () => answer(null, Buffer.from(String(bytes))));
+      },
       bidi: (call: NodeJS.ReadWriteStream) => void call.pipe(call),
     },
   );
@@ -71,12 +93,12 @@ async function startGrpcJs(): Promise<number> {
 
 const servers: readonly (readonly [string, () => Promise<number>])[] = [
   ['grpc-js', startGrpcJs],
-  ['the engine', async () => owned.use(await startTestServer({ methods: testMethods() })).port],
+  ['the engine', async () => owned.use(await startTestServer({ methods: testMethods(), limits: roomy })).port],
 ];
 
 describe.each(servers)('the light client and a server of %s', (_name, start) => {
-  it.each([0, 1, 65_536, 16 * 1_048_576])('carries %i bytes there and back', async (bytes) => {
-    const client = clientOf(await start());
+  it.each([0, 1, 65_536, 16 * 1_048_576, 64 * 1_048_576])('carries %i bytes there and back', async (bytes) => {
+    const client = clientOf(await start(), roomy);
     const message = Buffer.alloc(bytes, 0x61);
     expect((await client.unary('/test.Echo/Unary', message)).equals(message)).toBe(true);
   });
@@ -114,6 +136,21 @@ describe.each(servers)('the light client and a server of %s', (_name, start) => 
     await expect(call).rejects.toMatchObject({ status: { code: status.CANCELLED } });
     // The connection goes on.
     expect(String(await client.unary('/test.Echo/Unary', Buffer.from('on')))).toBe('on');
+  });
+
+  it.each([
+    ['a server stream', 'ServerStream', [Buffer.from([200, 7])], Array.from({ length: 200 }, () => '\u00C8\u0007')],
+    ['a client stream', 'ClientStream', [0, 1, 300_000, 5].map((bytes) => Buffer.alloc(bytes)), ['300006']],
+  ])('makes the call of %s', async (_what, method, requests, expected) => {
+    const client = clientOf(await start());
+    const messages: string[] = [];
+    const { status: ended } = await new Promise<CallResult>((resolve) => {
+      const message = (bytes: Buffer): void => void messages.push(bytes.toString('latin1'));
+      const call = client.start(`/test.Echo/${method}`, { message, ended: resolve, drained: () => {} });
+      for (const request of requests) call.send(request);
+      call.finish();
+    });
+    expect([ended.code, messages]).toEqual([status.OK, expected]);
   });
 
   it('keeps the order of a bidirectional stream', async () => {

@@ -21,7 +21,8 @@ export type GrpcAcceptorOptions = ServerCallOptions & {
   readonly guard?: Guard | undefined;
 };
 
-const contentTypePattern = /^application\/grpc(\+proto)?(;.*)?$/;
+/** As grpc-go: any format of messages, which are its method's to read; not gRPC-Web, which ends in another way. */
+const contentTypePattern = /^application\/grpc([+;].*)?$/;
 
 /** Plain HTTP, for callers that do not speak gRPC. */
 const status405 = [new HeaderField(':status', '405'), new HeaderField('allow', 'POST')];
@@ -42,17 +43,17 @@ export class GrpcAcceptor implements StreamAcceptor {
     let type: string | undefined;
     let timeout: string | undefined;
     for (const { name, value } of list.fields) {
-      if (name === 'content-type') type = value;
-      else if (name === 'grpc-timeout') timeout = value;
+      if (name === 'content-type') type ??= value;
+      else if (name === 'grpc-timeout') timeout ??= value;
     }
     if (!isGrpc(type)) return stream.sendHeaders(status415, true);
-    const timeoutMs = timeout === undefined ? undefined : timeoutMsFrom(timeout);
-    if (timeout !== undefined && timeoutMs === undefined)
-      return refuse(stream, statusCodes.INTERNAL, 'the grpc-timeout is none');
     const refusal = guard?.(list);
     if (refusal !== undefined) return stream.sendHeaders([...responseFields, ...refusal], true);
     const method = methods.get(list.path ?? '');
     if (method !== undefined) {
+      const timeoutMs = timeout === undefined ? undefined : timeoutMsFrom(timeout);
+      if (timeout !== undefined && timeoutMs === undefined)
+        return refuse(stream, statusCodes.INTERNAL, 'the grpc-timeout is none');
       const call = new ServerCall(stream, list, method, this.#options);
       stream.consumer = call;
       return call.open(timeoutMs, isLast);

@@ -124,7 +124,7 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     const isHeld = !isHere || this.#method.requests === 'one';
     const problem = this.#problemOf(bytes, isCompressed) ?? (isHeld ? this.#problemOfRoom(bytes) : undefined);
     if (problem === undefined) return true;
-    if (problem.code === statusCodes.UNIMPLEMENTED && this.#response === 'none') {
+    if (isCompressed && problem.code === statusCodes.UNIMPLEMENTED && this.#response === 'none') {
       this.#stream.sendHeaders(refusedEncodingFields, false);
       this.#response = 'begun';
     }

@@ -54,6 +54,8 @@ export type GrpcServerOptions = {
   readonly drainMs: number;
   /** What it takes at a time; undefined: all that comes. */
   readonly bounds?: GrpcServerBounds | undefined;
+  /** Its connections carry the calls of many callers, each of whom is bounded before: none of them may end one for all. */
+  readonly isShared?: boolean;
 };
 
 export type GrpcServerBounds = {
@@ -62,12 +64,18 @@ export type GrpcServerBounds = {
   readonly streams: StreamSharesOptions;
 };
 
-export function createGrpcServer({ drainDelayMs = 0, drainMs, bounds }: GrpcServerOptions): GrpcServer {
+export function createGrpcServer({
+  drainDelayMs = 0,
+  drainMs,
+  bounds,
+  isShared = false,
+}: GrpcServerOptions): GrpcServer {
   const server = new Server({
     ...serverOptions,
     ...(bounds && { 'grpc.max_concurrent_streams': bounds.streams.perConnectionMin }),
   });
-  if (bounds !== undefined) keepBusyConnections(server);
+  if (bounds !== undefined) setOfHttp2(server, { maxSessionRejectedStreams: uncounted });
+  if (isShared) setOfHttp2(server, sharedSettings);
   const shares = bounds && new StreamShares(bounds.streams);
   const listening = (http2Server: NetServer): void => {
     if (bounds === undefined) return;
@@ -121,13 +129,23 @@ export async function untilNoticed(drainDelayMs: number): Promise<void> {
 /** An address that cannot be listened on: its message is one line that says what to do. */
 export class ListenError extends Error {}
 
+/** The most that node:http2 takes for a number of frames. */
+const uncounted = 2 ** 31 - 1;
+
+/**
+ * What node:http2 ends a connection for: 1,000 streams that were reset (and 33 more each second), or 1,000 frames in its whole life
+ * that are empty or break a rule.
+ */
+const sharedSettings = { maxSessionInvalidFrames: uncounted, streamResetBurst: uncounted, streamResetRate: uncounted };
+
 /**
  * node:http2 counts a stream for a moment longer than its client does: one that opens as many as it may, again and again, is now and
- * then reset (ENHANCE_YOUR_CALM), and after 100 of those its connection would be ended. grpc-js has no option for that number.
+ * then reset (ENHANCE_YOUR_CALM), and after 100 of those its connection would be ended (`maxSessionRejectedStreams`). grpc-js has no
+ * option for such numbers.
  */
-function keepBusyConnections(server: Server): void {
-  type Carrier = { readonly commonServerOptions: { maxSessionRejectedStreams?: number } };
-  (server as unknown as Carrier).commonServerOptions.maxSessionRejectedStreams = 2 ** 31 - 1;
+function setOfHttp2(server: Server, settings: Readonly<Record<string, number>>): void {
+  type Carrier = { readonly commonServerOptions: Record<string, number> };
+  Object.assign((server as unknown as Carrier).commonServerOptions, settings);
 }
 
 type Binding = { readonly how: ListenOptions; readonly listening: (http2Server: NetServer) => void };

@@ -12,6 +12,9 @@ export function isInstalled(command: string): boolean {
   return spawnSync(command, ['--version']).error === undefined;
 }
 
+/** Characters: the last lines of a process that does not come up. */
+const saidMax = 4_096;
+
 type Native = { readonly command: string; readonly parameters: (file: string) => string[]; readonly config: string };
 
 /** nginx that answers every gRPC call with a fixed message of so many bytes. */
@@ -101,12 +104,19 @@ async function start(port: number, { command, parameters, config }: Native): Pro
   const directory = mkdtempSync(join(tmpdir(), 'bench-native-'));
   const file = join(directory, 'server.conf');
   writeFileSync(file, config);
-  const child = spawn(...pinned(0, command, parameters(file)), {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    cwd: directory,
-  });
+  const child = spawn(...pinned(0, command, parameters(file)), { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory });
   const pid = child.pid ?? 0;
-  await untilListening(port);
+  // Kept for a start that fails: etcd writes of all that it does, whatever its level.
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-saidMax);
+  });
+  try {
+    await untilListening(port, () => child.exitCode !== null);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw new Error(`${command} does not serve:\n${said}`, { cause: error });
+  }
   return {
     address: `127.0.0.1:${port}`,
     pid,
@@ -120,7 +130,7 @@ async function start(port: number, { command, parameters, config }: Native): Pro
   };
 }
 
-async function untilListening(port: number): Promise<void> {
+async function untilListening(port: number, isGone: () => boolean): Promise<void> {
   const endMs = performance.now() + 5_000;
   for (;;) {
     const socket = createConnection({ host: '127.0.0.1', port });
@@ -130,7 +140,7 @@ async function untilListening(port: number): Promise<void> {
     });
     socket.destroy();
     if (isUp) return;
-    if (performance.now() > endMs) throw new Error(`nothing listens on ${port}`);
+    if (isGone() || performance.now() > endMs) throw new Error(`nothing listens on ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

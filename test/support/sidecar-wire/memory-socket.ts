@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 /** A socket without a kernel or a turn of the loop: what is written is there at once, unless it is stuck. For millions of connections. */
 export class MemorySocket extends EventEmitter {
   readonly #written: Buffer[] = [];
+  readonly #received: Buffer[] = [];
   /** Not copied yet: whoever writes into them before they have gone out is found out. */
   #stuck: Buffer[] = [];
   #isStuck = false;
@@ -19,6 +20,11 @@ export class MemorySocket extends EventEmitter {
     return this.#written;
   }
 
+  /** All that the peer has said so far. */
+  get received(): readonly Buffer[] {
+    return this.#received;
+  }
+
   /** As the engine takes it: it uses no more of a Duplex than this has. */
   asDuplex(): Duplex {
     return this as unknown as Duplex;
@@ -26,7 +32,9 @@ export class MemorySocket extends EventEmitter {
 
   /** Bytes from the peer. */
   receive(bytes: Buffer): void {
-    if (!this.isDestroyed) this.emit('data', bytes);
+    if (this.isDestroyed) return;
+    this.#received.push(bytes);
+    this.emit('data', bytes);
   }
 
   /** The peer reads nothing, until `drain`. */

@@ -58,6 +58,14 @@ it('ends a connection whose own errors make us reset its streams', async () => {
   await expectCalm(peer);
 });
 
+it('ends a connection whose windows that are none make us reset its streams', async () => {
+  const peer = new RawPeer({ acceptor: new EchoAcceptor() });
+  await flood(peer, 3_000, (index) =>
+    Buffer.concat([open(index * 2 + 1), frame(WINDOW_UPDATE, 0, index * 2 + 1, uint32(0))]),
+  );
+  await expectCalm(peer);
+});
+
 it.each([
   ['PING', frame(PING, 0, 0, '12345678')],
   ['SETTINGS', frame(SETTINGS, 0, 0)],

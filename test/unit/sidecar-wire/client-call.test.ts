@@ -4,7 +4,7 @@ import { clientPreface, frameFlags, frameTypes } from '../../../sidecar/wire/fra
 import type { ClientCall } from '../../../sidecar/wire/grpc/client-call.ts';
 import { GrpcClient } from '../../../sidecar/wire/grpc/grpc-client.ts';
 import { statusCodes } from '../../../sidecar/wire/grpc/status-code.ts';
-import { wireLimits } from '../../../sidecar/wire/limits.ts';
+import { type WireLimits, wireLimits } from '../../../sidecar/wire/limits.ts';
 import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
 import {
   frame,
@@ -25,7 +25,7 @@ const response = plainBlock([
 const trailers = plainBlock([['grpc-status', '0']]);
 
 /** One call on a connection whose server says what the test says. */
-function startCall(): {
+function startCall(limits: WireLimits = wireLimits): {
   readonly client: GrpcClient;
   readonly call: ClientCall;
   readonly heard: string[];
@@ -39,7 +39,7 @@ function startCall(): {
     isSecure: false,
     clock: new FakeAlarmClock(),
     schedule: (run) => void scheduled.push(run),
-    limits: wireLimits,
+    limits,
     messageBytesMax: 1_000,
     connect: () => socket.asDuplex(),
   });
@@ -94,6 +94,17 @@ it.each([
   receive(...frames);
   expect(heard).toEqual([`ended ${statusCodes.INTERNAL}`]);
   expect(resetOf(sent())).toBe('PROTOCOL_ERROR');
+});
+
+it('holds no message any more that its listener has heard, however many a stream has', () => {
+  const { heard, receive } = startCall({ ...wireLimits, heldBytesMax: 2_000 });
+  receive(frame(HEADERS, END_HEADERS, 1, response));
+  const message = Buffer.concat([Buffer.from([0]), uint32(1_000), Buffer.alloc(1_000)]);
+  // In two pieces, so that each has to be put together.
+  for (let count = 0; count < 20; count++)
+    receive(frame(DATA, 0, 1, message.subarray(0, 500)), frame(DATA, 0, 1, message.subarray(500)));
+  receive(frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers));
+  expect(heard).toEqual([...Array.from({ length: 20 }, () => 'message of 1000'), 'ended 0']);
 });
 
 it('takes informational responses before the one that counts', () => {

@@ -116,6 +116,21 @@ it('drains in two steps: nothing that was sent in between is lost', async () => 
   expect(acceptor.lists).toHaveLength(1);
 });
 
+it('waits for what is on its way when the last call ends before the peer knows that it drains', async () => {
+  const peer = new RawPeer({ acceptor: new EchoAcceptor() });
+  peer.send(open(1));
+  await peer.ping();
+  peer.connection.drain();
+  peer.data(1, 'body');
+  await peer.until(() => peer.bodyOf(1) === 'body');
+  peer.send(whole(3));
+  await peer.until(() => peer.bodyOf(3) === 'answer');
+  const ping = peer.frames.find(({ type, flags }) => type === PING && flags === 0);
+  peer.send(frame(PING, ACK, 0, ping?.payload));
+  await peer.untilClosed();
+  expect(peer.goAway).toEqual({ lastStreamId: 3, error: 'NO_ERROR' });
+});
+
 it('drains also a peer that answers no PING', async () => {
   const peer = new RawPeer({ acceptor: new EchoAcceptor() });
   await peer.ping();

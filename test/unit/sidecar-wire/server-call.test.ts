@@ -215,6 +215,35 @@ it('refuses what is not gRPC with a status of HTTP', async () => {
   expect(peer.frames.some(({ type }) => type === DATA)).toBe(false);
 });
 
+it.each([
+  ['application/grpc', '0'],
+  ['application/grpc+proto', '0'],
+  ['application/grpc+json', '0'],
+  ['application/grpc;charset=utf-8', '0'],
+  ['application/grpc-web', undefined],
+  ['application/json', undefined],
+])('knows gRPC by its content-type: %s', async (type, code) => {
+  const { peer, trailers } = start();
+  // The first counts, here as in `node:http2`.
+  peer.headers(1, requestFields('/test.Echo/Unary', ['content-type', type], ['content-type', 'text/html']));
+  peer.data(1, messageOf('hello'));
+  const { ':status': status, 'grpc-status': heard } = await trailers();
+  expect([status, heard]).toEqual(code === undefined ? ['415', undefined] : [undefined, code]);
+});
+
+it('says that it does not know a method, whatever else is wrong with a call', async () => {
+  const { call, trailers } = start();
+  call('None', messageOf(''), ['grpc-timeout', 'soon']);
+  expect(await trailers()).toMatchObject({ 'grpc-status': '12' });
+});
+
+it('says nothing of compression to a caller of two messages', async () => {
+  const { peer, call, trailers } = start();
+  call('Unary', Buffer.concat([messageOf('a'), messageOf('b')]));
+  await trailers();
+  expect(peer.headersOf(1)).toEqual([expect.not.objectContaining({ 'grpc-accept-encoding': 'identity' })]);
+});
+
 /** Methods that work until they are told not to, whatever becomes of their calls. */
 function workers() {
   const working: ServerCall[] = [];

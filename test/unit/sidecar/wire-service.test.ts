@@ -31,8 +31,9 @@ function start(limits: Partial<WireLimits> = {}) {
   const methods = bindWireService(
     ResolverServiceService,
     {
-      resolve: async ({ hashKey }) => {
+      resolve: async ({ hashKey }, context) => {
         handled.push(hashKey);
+        if (hashKey === 'tell') return Buffer.from(JSON.stringify(context.metadata.toJSON()));
         if (hashKey === 'wait') await release.promise;
         return Buffer.from(`handled ${hashKey}`);
       },
@@ -92,6 +93,25 @@ it('gives the handler what an instant does not answer', async () => {
   await ended();
   expect(peer.bodyOf(1)).toBe(text('handled slowly'));
   expect(handled).toEqual(['slowly']);
+});
+
+it('shows a handler the metadata that gRPC allows, and leaves out what only HTTP does', async () => {
+  const { peer, open, ended } = start();
+  const odd: readonly (readonly [string, string])[] = [
+    ['x!odd', '1'],
+    ['x-latin', 'h\u00E4'],
+    ['x-tab', 'a\tb'],
+  ];
+  const ofHttp: readonly (readonly [string, string])[] = [
+    ['te', 'trailers'],
+    ['accept-encoding', 'gzip'],
+    ['grpc-accept-encoding', 'gzip'],
+    ['grpc-encoding', 'identity'],
+  ];
+  open(ResolverServiceService.resolve.path, ...odd, ['x-text', 'some'], ...ofHttp);
+  peer.data(1, frameOf(asking('tell')));
+  await ended();
+  expect(peer.bodyOf(1)).toBe(text('{"x-text":["some"]}'));
 });
 
 it('fails the call of an instant that fails, and no other', async () => {
