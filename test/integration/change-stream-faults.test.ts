@@ -52,6 +52,8 @@ describe('a change stream', () => {
 
   test('has every route and policy, tombstones of what was deleted, and where the tenant is', async () => {
     const tenant = await newTenant(3);
+    // A stream that is filled after a deletion has no tombstone of it.
+    await published.untilEqual(tenant);
     await client.policies.setTrafficPolicy({ trafficPolicy: policyOf(tenant, 'v0') });
     await client.routes.deleteRoute({ key: keyOf(tenant, 'v2') });
     const { meta } = await published.untilEqual(tenant);

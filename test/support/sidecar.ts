@@ -87,6 +87,7 @@ export async function startTestSidecar(config: Partial<SidecarConfig> & { source
           ...readSidecarConfig({ TM_SIDECAR_SOURCE: config.source }),
           address: '127.0.0.1:0',
           socketPath: join(path, 'sidecar.sock'),
+          isDefaultSocket: false,
           drainMs: 10_000,
           ...config,
         },
