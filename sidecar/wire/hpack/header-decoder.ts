@@ -147,10 +147,7 @@ export class HeaderDecoder {
     const known = names.find(this.#buffer, from, end);
     if (known !== undefined) return known;
     const isHuffman = ((this.#buffer[from] as number) & 0x80) !== 0;
-    const text = isHuffman
-      ? scratch.toString('latin1', 0, this.#decode(start, end))
-      : this.#buffer.toString('latin1', start, end);
-    const name = new FieldName(text);
+    const name = new FieldName(isHuffman ? this.#decoded(start, end) : this.#buffer.toString('latin1', start, end));
     names.keep(name, this.#buffer, from, end);
     return name;
   }
@@ -185,6 +182,12 @@ export class HeaderDecoder {
     if (start + bytes > this.#end) throw new ConnectionError('COMPRESSION_ERROR', 'a string ends after its block');
     this.#integers.at = start + bytes;
     return start;
+  }
+
+  #decoded(start: number, end: number): string {
+    // First, for it may take another scratch: the text of the old one is of other callers.
+    const bytes = this.#decode(start, end);
+    return scratch.toString('latin1', 0, bytes);
   }
 
   /** Into the scratch; answers how many bytes it has become. */
