@@ -33,6 +33,7 @@ export class MemoryAnswers implements AnswerSource {
   readonly #usage: LookupUsage | undefined;
   readonly #lookup = new LookupReader();
   readonly #tails = new WeakMap<TenantSync, Tail>();
+  #isRepeated = false;
   // The answer that was found last.
   #block = noBytes;
   #routeStart = 0;
@@ -47,8 +48,9 @@ export class MemoryAnswers implements AnswerSource {
     this.#usage = usage;
   }
 
-  find(request: Buffer, start: number, end: number): number {
+  find(request: Buffer, start: number, end: number, isRepeated = false): number {
     const lookup = this.#lookup;
+    this.#isRepeated = isRepeated;
     if (!lookup.read(request, start, end)) return -1;
     const sync = this.#subscriptions.followed(lookup.tenant);
     if (sync === undefined || !this.#isFreshEnough(sync)) return -1;
@@ -89,7 +91,7 @@ export class MemoryAnswers implements AnswerSource {
     this.#routeStart = startOfAnswer(this.#block, head);
     this.#routeEnd = endOfRoute(this.#block, head);
     this.#tail = this.#tailByKey(sync);
-    this.#usage?.count(this.#lookup, version, group);
+    if (!this.#isRepeated) this.#usage?.count(this.#lookup, version, group);
     return true;
   }
 
@@ -104,7 +106,7 @@ export class MemoryAnswers implements AnswerSource {
     this.#routeStart = start;
     this.#routeEnd = end;
     this.#tail = encodeTail(sync, choice.reason, choice.matchRule);
-    this.#usage?.count(this.#lookup, choice.route.version, group);
+    if (!this.#isRepeated) this.#usage?.count(this.#lookup, choice.route.version, group);
     return true;
   }
 

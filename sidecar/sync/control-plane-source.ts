@@ -64,8 +64,10 @@ export class ControlPlaneSource implements ChangeSource {
       let isAsking = false;
       // Read no faster than it is applied: gRPC's flow control holds the sender back.
       for await (const message of messages) {
-        silence.broken();
+        // A message that waits for its turn is not the source's silence: with many tenants that may take longer than one.
+        silence.pause();
         const told = await this.#slices.run(() => assembly.take(message));
+        silence.broken();
         if (told === 'part') continue;
         proofs.moved();
         // Not before: what is held until then may be of a history that the server has not.

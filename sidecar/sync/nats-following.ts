@@ -93,13 +93,15 @@ export class NatsFollowing implements Disposable {
 
   /** Asks the relay once, and does what follows from its answer or its silence. */
   async #turn(): Promise<SourceEnd | undefined> {
-    const { connection, link, tenant, clock, signal, random } = this.#options;
+    const { connection, link, tenant, clock, signal, random, slices } = this.#options;
     this.#woken = new AbortController();
     const sentAtMs = clock.monotonicMs();
     const { askMsMax, askIntervalMs, unansweredAskIntervalMs, graceMs } = natsSourceLimits;
     const { joiningAskMsMax = natsSourceLimits.joiningAskMsMax } = this.#options;
     const timeoutMs = this.#state.kind === 'joining' ? joiningAskMsMax : askMsMax;
-    const answer = link.isConnected ? await unlessAborted(askRelay(connection, tenant, timeoutMs), signal) : undefined;
+    const said = link.isConnected ? await unlessAborted(askRelay(connection, tenant, timeoutMs), signal) : undefined;
+    // In its turn: what was told before it may wait for its own, and must not be taken for lost, nor for that of an earlier term.
+    const answer = await slices.run(() => said);
     if (signal.aborted) return undefined;
     if (answer?.kind === 'tenant_not_found') return await this.#lose();
     const isCurrent = answer !== undefined && this.#isOfLatestTerm(answer.beacon);

@@ -6,7 +6,8 @@ export class SilenceWatch implements Disposable {
   readonly #silenceMsMax: number;
   readonly #tooLong = new AbortController();
   readonly #ended = new AbortController();
-  #heardAtMs: number;
+  /** Undefined: paused. */
+  #heardAtMs: number | undefined;
 
   constructor(clock: Clock, silenceMsMax: number) {
     this.#clock = clock;
@@ -24,13 +25,19 @@ export class SilenceWatch implements Disposable {
     this.#heardAtMs = this.#clock.monotonicMs();
   }
 
+  /** Something was heard, and nothing more is listened to: until it is {@link broken} the next time there is no silence. */
+  pause(): void {
+    this.#heardAtMs = undefined;
+  }
+
   [Symbol.dispose](): void {
     this.#ended.abort();
   }
 
   async #run(): Promise<void> {
     while (!this.#ended.signal.aborted) {
-      const remainingMs = this.#heardAtMs + this.#silenceMsMax - this.#clock.monotonicMs();
+      const nowMs = this.#clock.monotonicMs();
+      const remainingMs = (this.#heardAtMs ?? nowMs) + this.#silenceMsMax - nowMs;
       if (remainingMs <= 0) return this.#tooLong.abort();
       await this.#clock.sleep(remainingMs, this.#ended.signal);
     }

@@ -6,7 +6,12 @@ import type { AnswerSource } from './answer-source.ts';
 import type { BatchRoom } from './batch-room.ts';
 import { resolverLimits } from './limits.ts';
 
-export type BeginOptions = { readonly clock: Pick<Clock, 'monotonicMs'>; readonly room: BatchRoom };
+export type BeginOptions = {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  readonly room: BatchRoom;
+  /** So many lookups from the first on were found a moment ago, and are counted. */
+  readonly foundBefore?: number;
+};
 
 /**
  * Answers those lookups of a batch that a source answers at once; the others are for the handler, and one that waits for the control
@@ -16,7 +21,7 @@ export type BeginOptions = { readonly clock: Pick<Clock, 'monotonicMs'>; readonl
 export function beginBatch(
   source: AnswerSource,
   request: Buffer,
-  { clock, room }: BeginOptions,
+  { clock, room, foundBefore = 0 }: BeginOptions,
 ): BegunAnswer | undefined {
   const reader = new BatchReader(request);
   const foundAtMs = clock.monotonicMs();
@@ -29,7 +34,7 @@ export function beginBatch(
   };
   const isBegun = (): boolean => {
     while (reader.next()) {
-      const answer = waitingAnswer(source, request, reader, foundAtMs);
+      const answer = waitingAnswer(source, request, reader, { foundAtMs, isRepeated: answers.length < foundBefore });
       answers.push(answer);
       if (answer === undefined) rest.push(request.subarray(reader.fieldStart, reader.end));
       else {
@@ -72,9 +77,9 @@ function waitingAnswer(
   source: AnswerSource,
   request: Buffer,
   { start, end }: BatchReader,
-  foundAtMs: number,
+  { foundAtMs, isRepeated }: { readonly foundAtMs: number; readonly isRepeated: boolean },
 ): WaitingAnswer | undefined {
-  const found = source.find(request, start, end);
+  const found = source.find(request, start, end, isRepeated);
   if (found < 0) return undefined;
   const bytes = Buffer.allocUnsafe(found);
   source.write(bytes, 0);

@@ -43,7 +43,10 @@ function instantBatch(source: AnswerSource, clock: Pick<Clock, 'monotonicMs'>): 
   return (request) => {
     const reader = new BatchReader(request);
     frame.begin();
-    while (reader.next()) if (!frame.append(source, request, reader)) return beginBatch(source, request, begin);
+    while (reader.next()) {
+      if (frame.append(source, request, reader)) continue;
+      return beginBatch(source, request, { ...begin, foundBefore: frame.found });
+    }
     return reader.isWhole ? frame.finish() : undefined;
   };
 }
@@ -52,9 +55,12 @@ function instantBatch(source: AnswerSource, clock: Pick<Clock, 'monotonicMs'>): 
 class BatchFrame {
   #bytes = Buffer.allocUnsafeSlow(resolverLimits.batchScratchBytes);
   #end = prefixBytes;
+  /** Lookups that were answered, also the one whose answer was too much. */
+  found = 0;
 
   begin(): void {
     this.#end = prefixBytes;
+    this.found = 0;
     if (this.#bytes.length > resolverLimits.batchScratchBytes)
       this.#bytes = Buffer.allocUnsafeSlow(resolverLimits.batchScratchBytes);
   }
@@ -62,6 +68,7 @@ class BatchFrame {
   append(source: AnswerSource, request: Buffer, { start, end }: BatchReader): boolean {
     const answerBytes = source.find(request, start, end);
     if (answerBytes < 0) return false;
+    this.found++;
     const resultBytes = 1 + varintBytes(answerBytes) + answerBytes;
     const bytes = 1 + varintBytes(resultBytes) + resultBytes;
     if (this.#end + bytes > resolverLimits.batchAnswerBytesMax) return false;

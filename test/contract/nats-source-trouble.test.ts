@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { natsSourceLimits } from '../../sidecar/limits.ts';
 import { SnapshotMemory } from '../../sidecar/snapshot/snapshot-memory.ts';
-import { NatsSource } from '../../sidecar/sync/nats-source.ts';
+import { NatsSource, type NatsSourceOptions } from '../../sidecar/sync/nats-source.ts';
 import { TenantSync } from '../../sidecar/sync/tenant-sync.ts';
-import { systemClock as clock } from '../../src/platform/clock.ts';
+import { systemClock as clock, type Clock } from '../../src/platform/clock.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { connectNats } from '../../src/platform/nats/connect-nats.ts';
 import { afterSockets } from '../../src/platform/turns.ts';
@@ -39,16 +40,10 @@ afterEach(async () => {
 });
 
 /** A follower with a memory of its own, under the name of one sidecar. */
-function follow(): TenantSync {
-  const link = current.use(connectNats({ url: nats.url, name: 'trouble', logger }));
-  const source = new NatsSource({
-    link,
-    consumerName: 'sidecar_trouble',
-    clock,
-    random,
-    schedule: afterSockets,
-    logger,
-  });
+function follow(more: Partial<NatsSourceOptions> = {}): TenantSync {
+  const { link = current.use(connectNats({ url: nats.url, name: 'trouble', logger })) } = more;
+  const common = { consumerName: 'sidecar_trouble', clock, random, schedule: afterSockets, logger };
+  const source = new NatsSource({ ...common, ...more, link });
   const memory = new SnapshotMemory({ bytesMax: 10_000_000 }).tenant('acme');
   return current.use(new TenantSync({ tenant: 'acme', memory, source, clock, random, logger }));
 }
@@ -130,6 +125,38 @@ describe('what was lost on the way', () => {
     await untilHolds(sync, 6);
     await publisher.asked('acme', 2);
     expect(heldUrl(sync)).toBe('grpc://second:1');
+  });
+});
+
+describe('what waits for its turn', () => {
+  test('is not taken for lost by an answer of the relay that came after it', async () => {
+    await publisher.publishAll(history);
+    answer();
+    const pausesMs: number[] = [];
+    const noting: Clock = {
+      ...clock,
+      sleep: async (durationMs, signal) => {
+        pausesMs.push(durationMs);
+        await clock.sleep(durationMs, signal);
+      },
+    };
+    const turns: (() => void)[] = [];
+    let isHeldUp = false;
+    const link = current.use(connectNats({ url: nats.url, name: 'trouble', logger }));
+    const schedule = (run: () => void): void => (isHeldUp ? void turns.push(run) : afterSockets(run));
+    const sync = follow({ link, clock: noting, schedule });
+    await untilLive(sync);
+    isHeldUp = true;
+    publisher.tell(history, history.commit(moveRoute(key, 'grpc://told:1')));
+    await publisher.asked('acme', 1);
+    // The answer has come when what was sent after it has.
+    await publisher.connection.flush();
+    await (await link.opened).flush();
+    isHeldUp = false;
+    for (const run of turns) run();
+    await untilHolds(sync, 5);
+    await publisher.asked('acme', 1);
+    expect(pausesMs).not.toContain(natsSourceLimits.graceMs);
   });
 });
 
