@@ -27,10 +27,10 @@ import { slotBytesOf, type Place, type Slabs } from './slabs.ts';
 export type GroupName = { readonly service: string; readonly environment: string };
 
 /**
- * What a group costs besides its block, bytes: the group itself, its key and its name, its entry in the LRU and in its tenant's index.
+ * What a group costs besides its block and its names, bytes: the group itself, its entry in the LRU and in its tenant's indexes.
  * Rounded up from heaps measured with 100 to 100,000 groups.
  */
-const groupBytes = 480;
+const groupBytes = 400;
 /** No group is lighter. */
 export const groupBytesMin = groupBytes + slotBytesOf(0);
 
@@ -49,8 +49,8 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
   usage: GroupUsage | undefined;
   /** The revision that it is known at: older changes are in it already. A snapshot tells it with its last part. */
   asOf: number;
-  /** About how much memory it takes. */
-  readonly bytes: number;
+  /** About how much memory it takes, with its names once it has settled. */
+  #bytes: number;
   #place: Place | undefined;
 
   /** `block` is read in its place until {@link settle}. */
@@ -59,7 +59,11 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
     this.#start = block.start;
     this.#policy = policy;
     this.asOf = asOf;
-    this.bytes = groupBytes + slotBytesOf(block.end - block.start) + (policy?.bytes ?? 0);
+    this.#bytes = groupBytes + slotBytesOf(block.end - block.start) + (policy?.bytes ?? 0);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get policy(): TrafficPolicy | undefined {
@@ -123,7 +127,8 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
   settle(slabs: Slabs, { service, environment }: GroupName): void {
     const nameBytes = groupNameBytes(service, environment);
     const blockEnd = this.#start + blockBytes(this.#block, this.#start);
-    const place = slabs.take(nameBytes + 1 + blockEnd - this.#start);
+    const storedBytes = nameBytes + 1 + blockEnd - this.#start;
+    const place = slabs.take(storedBytes);
     const { buffer } = place.slab;
     const nameEnd = writeGroupName(buffer, place.start, service, environment);
     buffer[nameEnd] = nameBytes;
@@ -131,6 +136,8 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
     this.#place = place;
     this.#block = buffer;
     this.#start = nameEnd + 1;
+    // The name stands here and in the key.
+    this.#bytes = groupBytes + nameBytes + slotBytesOf(storedBytes) + (this.#policy?.bytes ?? 0);
   }
 
   /** Its service and environment, as they stand in a RouteKey: in front of its block, with a byte for its length between. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createGroup } from '../../../sidecar/snapshot/group.ts';
+import { Slabs } from '../../../sidecar/snapshot/slabs.ts';
 import { SnapshotMemory } from '../../../sidecar/snapshot/snapshot-memory.ts';
 import type { TenantMemory } from '../../../sidecar/snapshot/tenant-memory.ts';
 import { createRoute, exampleKey, moveRoute } from '../../fakes/example-configuration.ts';
@@ -15,7 +16,9 @@ function historyOf(tenant: string, services: readonly string[]): SidecarHistory 
 
 /** Room for so many groups of one example route each. */
 function roomFor(groups: number): number {
-  return groups * createGroup(historyOf('acme', ['a']).snapshot().routes, undefined, 1).bytes;
+  const group = createGroup(historyOf('acme', ['a']).snapshot().routes, undefined, 1);
+  group.settle(new Slabs(), { service: 'a', environment: 'production' });
+  return groups * group.bytes;
 }
 
 test('before its first snapshot a tenant knows nothing', () => {
@@ -186,4 +189,14 @@ test('a tenant that is released is forgotten', () => {
   memory.release('acme');
   expect(memory.tenant('acme').tenant).toBeUndefined();
   expect(memory.tenant('acme').find('a', 'production')).toBeUndefined();
+});
+
+test('the names of a group are part of what it takes', () => {
+  const bytesOf = (service: string): number => {
+    const group = createGroup([], undefined, 1);
+    group.settle(new Slabs(), { service, environment: 'production' });
+    return group.bytes;
+  };
+  // In its key, and in front of its block.
+  expect(bytesOf('x'.repeat(63)) - bytesOf('x')).toBeGreaterThanOrEqual(62 + 16);
 });
