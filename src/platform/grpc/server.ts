@@ -220,6 +220,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
     throw new ListenError(
       `cannot listen on unix:${path}: it is in use; stop what listens there or choose another path`,
     );
-  // In one turn: another process that found the same may have put its own in the place meanwhile.
-  if (lstatSync(path, { throwIfNoEntry: false })?.ino === found.ino) rmSync(path, { force: true });
+  // In one turn: another process that found the same may have put its own in the place meanwhile, some file systems with the same inode.
+  const now = lstatSync(path, { throwIfNoEntry: false });
+  if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) rmSync(path, { force: true });
 }
