@@ -61,7 +61,9 @@ function cannotBeSent(name: string, correlationId: string | undefined): TrafficM
   return new TrafficManagerError({
     code: 'INVALID_ARGUMENT',
     message: `Metadata ${name} cannot be sent.`,
-    fieldViolations: [{ field: name, description: 'names are lower case, values are printable ASCII, without spaces around them' }],
+    fieldViolations: [
+      { field: name, description: 'names are lower case, values are printable ASCII, without spaces around them' },
+    ],
     correlationId,
   });
 }
