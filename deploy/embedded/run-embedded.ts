@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ApplyOptions, ApplyResult } from '../../src/cli/apply.ts';
+import { Environment } from '../../src/platform/environment.ts';
 import type { EmbeddedConfiguration } from './configuration.ts';
 import type { Interrupts } from './interrupts.ts';
 import { dialAddress, formatListenAddress, requireFreeAddress } from './listen-address.ts';
@@ -142,7 +143,7 @@ async function showItWorks(context: PartContext, options: ShowOptions): Promise<
     file,
     address,
     actor: 'npm start',
-    token: configuration.environment['TM_ADMIN_TOKEN'],
+    token: new Environment(configuration.environment).optional('TM_ADMIN_TOKEN'),
     signal,
   });
   progress(`applied ${file}: ${applied.changes} changed, ${applied.unchanged} already there`);

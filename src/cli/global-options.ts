@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { createClient, parseAddress, TrafficManagerError, type TrafficManagerClient } from '../client/index.ts';
+import { Environment } from '../platform/environment.ts';
 import { parseDurationMs } from './duration.ts';
 import { createOutput, type Output, type OutputFormat } from './output.ts';
 import type { Terminal } from './terminal.ts';
@@ -43,7 +44,7 @@ export function addGlobalOptions(program: Command, { env, actor, newCorrelationI
       new Option(
         '--token <token>',
         "the administrators', for tenants; of a sidecar, its own; env TM_ADMIN_TOKEN, TM_SIDECAR_TOKEN",
-      ).default(env['TM_ADMIN_TOKEN'], 'env'),
+      ).default(new Environment(env).optional('TM_ADMIN_TOKEN'), 'env'),
     )
     .addOption(new Option('--output <format>', 'of results').default('json').choices(['json', 'yaml']));
   addTlsOptions(program);
@@ -54,7 +55,8 @@ export function connect(command: Command, role: ServerRole, { env, signal }: Ter
   const { timeout: timeoutMs, actor, correlationId, address, sidecar, token: administrators } = globalOptions(command);
   const isSidecar = role === 'sidecar' && !asksControlPlane(command);
   // The administrators' token is none of a sidecar's business.
-  const token = isSidecar && !isGiven(command, 'token') ? env['TM_SIDECAR_TOKEN'] : administrators;
+  const ofSidecar = new Environment(env).optional('TM_SIDECAR_TOKEN');
+  const token = isSidecar && !isGiven(command, 'token') ? ofSidecar : administrators;
   return createClient({
     address: isSidecar ? sidecar : address,
     tls: tlsSettings(command),

@@ -26,7 +26,8 @@ const connectionNames: ReadonlySet<string> = new Set([
 ]);
 
 const namePattern = /^[0-9a-z_.-]+$/;
-const valuePattern = /^[ -~]*$/;
+/** No spaces around it: RFC 9113 §8.2.1 has a server end the call for them, or leave the entry out as Node's does. */
+const valuePattern = /^(?:[!-~](?:[ -~]*[!-~])?)?$/;
 const none: MetadataEntries = [];
 
 /**
@@ -40,7 +41,7 @@ export function callMetadata({ metadata, correlationId, actor, token }: CallOpti
   const set = (givenName: string, value: string | undefined): void => {
     if (value === undefined) return;
     const name = givenName.toLowerCase();
-    if (!namePattern.test(name) || name.endsWith('-bin') || connectionNames.has(name) || !valuePattern.test(value))
+    if (!namePattern.test(name) || name.endsWith('-bin') || connectionNames.has(name) || !isValue(value))
       throw cannotBeSent(givenName, correlationId);
     if (!ownNames.has(name)) entries.set(name, value);
   };
@@ -51,11 +52,18 @@ export function callMetadata({ metadata, correlationId, actor, token }: CallOpti
   return Array.from(entries);
 }
 
+/** Callers without types give numbers, which a pattern takes for text, and the engine writes as frames of no length. */
+function isValue(value: unknown): boolean {
+  return typeof value === 'string' && valuePattern.test(value);
+}
+
 function cannotBeSent(name: string, correlationId: string | undefined): TrafficManagerError {
   return new TrafficManagerError({
     code: 'INVALID_ARGUMENT',
     message: `Metadata ${name} cannot be sent.`,
-    fieldViolations: [{ field: name, description: 'names are lower case, values are printable ASCII' }],
+    fieldViolations: [
+      { field: name, description: 'names are lower case, values are printable ASCII, without spaces around them' },
+    ],
     correlationId,
   });
 }

@@ -17,7 +17,7 @@ export interface CallOptions {
   /** A credential, sent as `authorization: Bearer`. */
   readonly token?: string | undefined;
   /**
-   * More metadata, by lower-case name; values are printable ASCII. What gRPC says itself (`te`, `content-type`, `user-agent`,
+   * More metadata, by lower-case name; values are printable ASCII, without spaces around them. What gRPC says itself (`te`, `content-type`, `user-agent`,
    * `grpc-timeout` and the like) is left out, and names of HTTP's own (`host`, `connection`) are refused.
    */
   readonly metadata?: Readonly<Record<string, string>> | undefined;

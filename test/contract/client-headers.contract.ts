@@ -89,6 +89,28 @@ export function describeClientHeaders(channel: ChannelKind): void {
       expect(seen).toBeUndefined();
     });
 
+    test.each([
+      { metadata: { 'x-any': ' a' } },
+      { metadata: { 'x-any': 'a ' } },
+      { actor: ' ' },
+      { token: '' },
+      { correlationId: 'a\u007f' },
+    ])('%j, which a server ends a call for, is refused before anything is sent', async (options) => {
+      await expect(transport.unary(method, message, options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      expect(seen).toBeUndefined();
+    });
+
+    test('a value that is no text is refused, and costs the calls after it nothing', async () => {
+      const number: unknown = 5;
+      await call();
+      await expect(call({ 'x-any': number as string })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        fieldViolations: [{ field: 'x-any' }],
+      });
+      await expect(call({ 'x-any': 'a b' })).resolves.toEqual(Buffer.from('a'));
+      expect(seen?.['x-any']).toBe('a b');
+    });
+
     test('two messages are no answer to a call that has one', async () => {
       answer = Buffer.concat([message, message]);
       // grpc-js lets such a call wait for its deadline.

@@ -61,6 +61,14 @@ test('apply prints what it did on stdout and its progress on stderr', async () =
   expect(await result('apply', '-f', SHOP)).toEqual({ changes: 0, unchanged: changes });
 });
 
+test('a token that the environment leaves empty is none, and one is read as servers read theirs', async () => {
+  const env = { TM_CONTROL_PLANE_ADDRESS: server.address };
+  expect(await run(['apply', '-f', SHOP], { ...env, TM_ADMIN_TOKEN: '' })).toMatchObject({ code: 0 });
+  expect(server.calls.at(-1)?.metadata).not.toHaveProperty('authorization');
+  expect(await run(['apply', '-f', SHOP], { ...env, TM_ADMIN_TOKEN: ' secret\n' })).toMatchObject({ code: 0 });
+  expect(server.calls.at(-1)?.metadata).toMatchObject({ authorization: 'Bearer secret' });
+});
+
 test('what the server refuses is named, each with its violations', async () => {
   server.intercept = ({ method }) => {
     if (method !== 'CreateTenant') return;
