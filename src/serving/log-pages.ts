@@ -41,14 +41,25 @@ export class LogPages {
   /** Reads what comes after a revision; undefined: it is not kept. Rejects with what the log rejects with. */
   async load(tenant: string, history: ChangeWindow, revision: number): Promise<ChangeWindow | undefined> {
     const key = this.#key(tenant, history, revision);
+    const begun = this.#reading.get(key);
+    const found = begun && continues(await begun, revision);
+    // What was begun before may have read the log before anything after the revision was in it: that says nothing of what is kept.
+    return found ?? continues(await this.#readOnce(key, tenant, revision), revision);
+  }
+
+  /** Reads a page, unless that is being done. */
+  #readOnce(key: string, tenant: string, revision: number): Promise<Page | undefined> {
     let reading = this.#reading.get(key);
     if (reading === undefined) {
-      reading = this.#readPage(tenant, firstOf(revision)).finally(() => this.#reading.delete(key));
+      reading = this.#readPage(tenant, firstOf(revision))
+        .then((page) => {
+          if (page !== undefined) this.#pages.set(key, page);
+          return page;
+        })
+        .finally(() => this.#reading.delete(key));
       this.#reading.set(key, reading);
     }
-    const page = await reading;
-    if (page !== undefined) this.#pages.set(key, page);
-    return continues(page, revision);
+    return reading;
   }
 
   async #readPage(tenant: string, from: number): Promise<Page | undefined> {
