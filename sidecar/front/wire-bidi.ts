@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { BegunAnswers } from '../../src/platform/grpc/begun-answers.ts';
-import type { BegunAnswer, BidiHandler } from '../../src/platform/grpc/handlers.ts';
+import type { BegunAnswer, BidiHandler, Instant } from '../../src/platform/grpc/handlers.ts';
 import { untilDraining } from '../../src/platform/grpc/until-draining.ts';
 import type { CallEnd, Method, RequestListener, ServerCall } from '../wire/grpc/server-call.ts';
 import { RequestQueue } from './request-queue.ts';
@@ -67,18 +67,18 @@ class BidiCall implements RequestListener {
   }
 
   message(bytes: Buffer, isShared: boolean): void {
-    const { instant } = this.#bound;
+    const { instant, place } = this.#bound;
     // Once the server shuts down, all go the long way: it is there that the last of them is told from others.
     if (instant === undefined || this.#isFull || !this.#queue.isAwaited || this.#shutdown.hasBegun)
       return this.#queue.push({ request: ownBytes(bytes, isShared) });
-    let answer: Buffer | BegunAnswer | undefined;
+    let answer: ReturnType<Instant>;
     try {
-      answer = instant(bytes);
+      answer = instant(bytes, place.of(this.#call));
     } catch {
       // Asked again, it fails where the handler's errors are handled.
       return this.#queue.push({ request: ownBytes(bytes, isShared) });
     }
-    if (Buffer.isBuffer(answer)) this.#isFull = !this.#call.sendRaw(answer);
+    if (answer === 'answered') this.#isFull = !place.send();
     else this.#queue.push({ request: ownBytes(bytes, isShared), asked: { answer } });
   }
 
@@ -98,14 +98,14 @@ class BidiCall implements RequestListener {
 
   /** What is left to the handler. What an instant answers it never sees; that is answered in its place in the order all the same. */
   async *#requests(): AsyncIterable<unknown> {
-    const { decode, instant, options } = this.#bound;
+    const { decode, instant, place, options } = this.#bound;
     for await (const { request, asked } of untilDraining(this.#queue, options)) {
       if (this.#isFull && !this.#call.isOver) await this.#context.untilDrained();
-      const answer = asked === undefined ? instant?.(request) : asked.answer;
+      const answer = asked === undefined ? instant?.(request, place.of(this.#call)) : asked.answer;
       if (answer === undefined) yield decode(request);
-      else if (!Buffer.isBuffer(answer)) yield decode(this.#begun.begin(answer));
+      else if (answer !== 'answered') yield decode(this.#begun.begin(answer));
       else if (this.#call.isOver) return;
-      else this.#isFull = !this.#call.sendRaw(answer);
+      else this.#isFull = !place.send();
     }
   }
 }

@@ -4,6 +4,7 @@ import type { AlarmClock } from '../wire/alarm.ts';
 import type { ServerCall } from '../wire/grpc/server-call.ts';
 import { okStatus } from '../wire/grpc/status-code.ts';
 import { HeaderField } from '../wire/hpack/header-field.ts';
+import type { CallPlace } from './call-place.ts';
 import type { WireContext } from './wire-context.ts';
 
 type Options = ServiceOptions & { readonly clock: AlarmClock };
@@ -14,6 +15,7 @@ export type Bound = {
   readonly decode: (bytes: Buffer) => unknown;
   readonly serialize: (response: unknown) => Uint8Array;
   readonly instant: Instant | undefined;
+  readonly place: CallPlace;
   readonly options: Options;
 };
 

@@ -15,6 +15,7 @@ import type { ServiceOptions } from '../../src/platform/grpc/service.ts';
 import type { AlarmClock } from '../wire/alarm.ts';
 import type { Method, ServerCall } from '../wire/grpc/server-call.ts';
 import type { HeaderField } from '../wire/hpack/header-field.ts';
+import { CallPlace } from './call-place.ts';
 import { bidi } from './wire-bidi.ts';
 import { WireContext } from './wire-context.ts';
 import { type Bound, end, fail } from './wire-ending.ts';
@@ -45,6 +46,7 @@ export function bindWireService<Service extends ServiceShape>(
       },
       serialize: method.responseSerialize as unknown as Bound['serialize'],
       instant: (instants as Readonly<Record<string, Instant | undefined>>)[name],
+      place: new CallPlace(),
       options,
     };
     if (method.requestStream) methods.set(method.path, bidi(handler as BidiHandler<unknown, unknown>, bound));
@@ -62,7 +64,7 @@ function contextOf(call: ServerCall, { options }: Bound): WireContext {
 }
 
 function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
-  const { decode, serialize, instant } = bound;
+  const { decode, serialize, instant, place } = bound;
   const run = async (request: Buffer, call: ServerCall, begun?: BegunAnswer): Promise<void> => {
     const context = contextOf(call, bound);
     try {
@@ -78,13 +80,16 @@ function unary(handler: UnaryHandler<unknown, unknown>, bound: Bound): Method {
   return {
     requests: 'one',
     handle: (request, call) => {
-      let answer: Buffer | BegunAnswer | undefined;
+      let answer: ReturnType<Instant>;
       try {
-        answer = instant?.(request);
+        answer = instant?.(request, place.of(call));
       } catch (error) {
         return fail(error, { call, context: contextOf(call, bound), bound });
       }
-      if (Buffer.isBuffer(answer)) return call.answerRaw(answer, givenTrailers(call));
+      if (answer === 'answered') {
+        place.send();
+        return call.succeed(givenTrailers(call));
+      }
       // Its bytes are used again, and a field of bytes is decoded to a part of them.
       if (call.occupy(request.length)) void run(answer?.rest ?? Buffer.from(request), call, answer);
       else answer?.release();

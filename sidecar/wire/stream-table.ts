@@ -331,6 +331,20 @@ export class StreamTable implements StreamCarrier {
     this.#options.onMoved();
   }
 
+  beginData(stream: Stream, bytes: number): number {
+    if (bytes > this.#frameBytesMax) return -1;
+    const at = this.#options.output.data(stream.id, bytes, false);
+    this.#sendWindow -= bytes;
+    stream.sendWindow -= bytes;
+    this.#windowUpdatesExpected += windowUpdatesPerDataFrame;
+    this.#options.onMoved();
+    return at;
+  }
+
+  get output(): Buffer {
+    return this.#options.output.buffer;
+  }
+
   writeReset(stream: Stream, error: ErrorName): void {
     this.#options.output.resetStream(stream.id, error);
     this.#closed.add(stream.id, 'our_reset');

@@ -23,6 +23,9 @@ export interface StreamCarrier {
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void;
   /** Sends as much as the connection's window and the socket take, and answers how much: all or nothing of a part less than a frame. */
   writeData(stream: Stream, piece: DataPiece, isLast: boolean): void;
+  /** Begins a piece of the body, which must be written to `output` at once, from the place that this answers; -1: it does not fit a frame. */
+  beginData(stream: Stream, bytes: number): number;
+  readonly output: Buffer;
   writeReset(stream: Stream, error: ErrorName): void;
   /** How much may go out now on any stream. */
   readonly sendable: number;
@@ -118,6 +121,19 @@ export class Stream {
     this.#queuedBytes += length;
     (this.#queue ??= []).push({ kind: 'data', bytes: whole, sent: 0, isLast });
     this.pump(Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Begins a piece of the body where it goes out from: it must be written to `output` at once, from the place that this answers. -1: it
+   * has to wait, or to be cut; send it.
+   */
+  beginData(bytes: number): number {
+    if (this.#queue !== undefined || !maySend(this.state) || bytes > this.#sendableNow()) return -1;
+    return this.#carrier.beginData(this, bytes);
+  }
+
+  get output(): Buffer {
+    return this.#carrier.output;
   }
 
   sendTrailers(fields: readonly HeaderField[]): void {

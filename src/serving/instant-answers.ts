@@ -1,15 +1,12 @@
 import type { ResolverServiceService } from '../gen/trafficmanager/v1/resolver_service.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Instant, Instants } from '../platform/grpc/handlers.ts';
+import type { AnswerPlace, Instant, Instants } from '../platform/grpc/handlers.ts';
 import { BatchReader, firstFieldTag } from '../wire/batch-wire.ts';
 import { varintBytes, writeVarint } from '../wire/varint.ts';
 import type { AnswerSource } from './answer-source.ts';
 import { BatchRoom } from './batch-room.ts';
 import { beginBatch } from './begin-batch.ts';
 import { resolverLimits } from './limits.ts';
-
-/** Before a message in a gRPC stream: one byte for "not compressed", four for its length. */
-const prefixBytes = 5;
 
 /** Resolve, BatchResolve and StreamResolve from a source. */
 export function resolverInstants(
@@ -22,14 +19,12 @@ export function resolverInstants(
 
 /** Resolve from a source. */
 function instantResolve(source: AnswerSource): Instant {
-  return (request) => {
+  return (request, place) => {
     const bytes = source.find(request, 0, request.length);
     if (bytes < 0) return undefined;
-    const frame = Buffer.allocUnsafe(prefixBytes + bytes);
-    frame[0] = 0;
-    frame.writeUInt32BE(bytes, 1);
-    source.write(frame, prefixBytes);
-    return frame;
+    place.reserve(bytes);
+    source.write(place.target, place.at);
+    return 'answered';
   };
 }
 
@@ -38,56 +33,75 @@ function instantResolve(source: AnswerSource): Instant {
  * once, and there are as many as there may be. With one that is not, only the others are answered from it.
  */
 function instantBatch(source: AnswerSource, clock: Pick<Clock, 'monotonicMs'>): Instant {
-  const frame = new BatchFrame();
+  const answer = new BatchAnswer(source);
   const begin = { clock, room: new BatchRoom() };
-  return (request) => {
+  return (request, place) => {
     const reader = new BatchReader(request);
-    frame.begin();
+    answer.begin();
     while (reader.next()) {
-      if (frame.append(source, request, reader)) continue;
-      return beginBatch(source, request, { ...begin, foundBefore: frame.found });
+      if (!answer.find(request, reader)) return beginBatch(source, request, { ...begin, foundBefore: answer.found });
+      if (reader.isWhole) return answer.finish(place);
+      answer.append();
     }
-    return reader.isWhole ? frame.finish() : undefined;
+    return undefined;
   };
 }
 
-/** A BatchResolveResponse, framed, that grows answer by answer in memory that is used again for the next. */
-class BatchFrame {
+/**
+ * A BatchResolveResponse that grows answer by answer in memory that is used again for the next: all but its last answer, which is
+ * written where it goes out from, for by then it is known how long all of them are.
+ */
+class BatchAnswer {
+  readonly #source: AnswerSource;
   #bytes = Buffer.allocUnsafeSlow(resolverLimits.batchScratchBytes);
-  #end = prefixBytes;
+  #end = 0;
+  /** Of the answer that was found last. */
+  #answerBytes = 0;
+  #resultBytes = 0;
   /** Lookups that were answered, also the one whose answer was too much. */
   found = 0;
 
+  constructor(source: AnswerSource) {
+    this.#source = source;
+  }
+
   begin(): void {
-    this.#end = prefixBytes;
+    this.#end = 0;
     this.found = 0;
     if (this.#bytes.length > resolverLimits.batchScratchBytes)
       this.#bytes = Buffer.allocUnsafeSlow(resolverLimits.batchScratchBytes);
   }
 
-  append(source: AnswerSource, request: Buffer, { start, end }: BatchReader): boolean {
-    const answerBytes = source.find(request, start, end);
+  /** Looks for the next answer; false: there is none, or it is too much. It must be appended, or be the last. */
+  find(request: Buffer, { start, end }: BatchReader): boolean {
+    const answerBytes = this.#source.find(request, start, end);
     if (answerBytes < 0) return false;
     this.found++;
-    const resultBytes = 1 + varintBytes(answerBytes) + answerBytes;
-    const bytes = 1 + varintBytes(resultBytes) + resultBytes;
-    if (this.#end + bytes > resolverLimits.batchAnswerBytesMax) return false;
-    this.#reserve(bytes);
-    this.#bytes[this.#end] = firstFieldTag;
-    this.#end = writeVarint(this.#bytes, resultBytes, this.#end + 1);
-    this.#bytes[this.#end] = firstFieldTag;
-    this.#end = writeVarint(this.#bytes, answerBytes, this.#end + 1);
-    source.write(this.#bytes, this.#end);
-    this.#end += answerBytes;
-    return true;
+    this.#answerBytes = answerBytes;
+    this.#resultBytes = fieldBytes(answerBytes);
+    return this.#end + fieldBytes(this.#resultBytes) <= resolverLimits.batchAnswerBytesMax;
   }
 
-  finish(): Buffer {
-    this.#bytes[0] = 0;
-    this.#bytes.writeUInt32BE(this.#end - prefixBytes, 1);
-    const frame = Buffer.allocUnsafe(this.#end);
-    this.#bytes.copy(frame, 0, 0, this.#end);
-    return frame;
+  append(): void {
+    this.#reserve(fieldBytes(this.#resultBytes));
+    this.#end = this.#write(this.#bytes, this.#end);
+  }
+
+  finish(place: AnswerPlace): 'answered' {
+    place.reserve(this.#end + fieldBytes(this.#resultBytes));
+    const { target, at } = place;
+    if (this.#end > 0) this.#bytes.copy(target, at, 0, this.#end);
+    this.#write(target, at + this.#end);
+    return 'answered';
+  }
+
+  #write(target: Buffer, from: number): number {
+    target[from] = firstFieldTag;
+    let at = writeVarint(target, this.#resultBytes, from + 1);
+    target[at] = firstFieldTag;
+    at = writeVarint(target, this.#answerBytes, at + 1);
+    this.#source.write(target, at);
+    return at + this.#answerBytes;
   }
 
   #reserve(bytes: number): void {
@@ -96,4 +110,9 @@ class BatchFrame {
     this.#bytes.copy(grown, 0, 0, this.#end);
     this.#bytes = grown;
   }
+}
+
+/** Of a field with so many bytes in it, tag and length included. */
+function fieldBytes(bytes: number): number {
+  return 1 + varintBytes(bytes) + bytes;
 }

@@ -234,21 +234,38 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     return this.#mayGoOn;
   }
 
+  /**
+   * Begins a message of so many bytes where it goes out from: it must be written to `output` at once, from the place that this answers.
+   * -1: it has to wait; send it.
+   */
+  beginMessage(bytes: number): number {
+    if (this.isOver) return -1;
+    this.begin();
+    const at = this.#stream.beginData(prefixBytes + bytes);
+    if (at < 0) return -1;
+    const { output } = this.#stream;
+    output[at] = 0;
+    writeUint32(output, at + 1, bytes);
+    return at + prefixBytes;
+  }
+
+  get output(): Buffer {
+    return this.#stream.output;
+  }
+
   get #mayGoOn(): boolean {
     return this.#stream.queuedBytes < this.#options.backlogBytes;
   }
 
   /** Ends the call well with its one message. */
   answer(message: Uint8Array, trailers: readonly HeaderField[] = noFields): void {
-    if (this.isOver) return;
     this.send(message);
-    this.#end(okFieldsWith(trailers));
+    this.succeed(trailers);
   }
 
-  /** The same with a message that has its prefix. */
-  answerRaw(framed: Uint8Array, trailers: readonly HeaderField[] = noFields): void {
+  /** Ends the call well, after the messages that were sent. */
+  succeed(trailers: readonly HeaderField[] = noFields): void {
     if (this.isOver) return;
-    this.sendRaw(framed);
     this.#end(okFieldsWith(trailers));
   }
 

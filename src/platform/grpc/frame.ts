@@ -1,5 +1,5 @@
 /** Bytes before a message in a gRPC stream: one for "not compressed", four for its length. */
-const prefixBytes = 5;
+export const prefixBytes = 5;
 
 /** A message as it stands in a gRPC stream, from its parts in order: they are copied once, here. */
 export function frameOf(...parts: readonly Uint8Array[]): Buffer {

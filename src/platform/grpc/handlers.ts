@@ -16,12 +16,21 @@ export type CallContext = {
 /** A response that is encoded already: it goes out as it is. */
 export type Encoded = Uint8Array & { readonly encoded?: never };
 
+/** Where the answer of an instant goes out from, so that it is written once and copied never. */
+export interface AnswerPlace {
+  /** Makes room for a response of so many bytes, which is written at once to `target`, from `at` on. From then on the request is answered. */
+  reserve(bytes: number): void;
+  readonly target: Buffer;
+  readonly at: number;
+}
+
 /**
- * Answers a request at once, from its bytes to a response that is framed already (`frame.ts`), or begins to; undefined: not this one,
+ * Answers a request at once, from its bytes to those of a response in `place`, or begins to; undefined: not this one,
  * which is then for the method's handler. It answers as the handler would, and what it throws is the call's status. For methods whose answers are ready before they are
- * asked for: nothing else of a call (its context, a promise, the message as an object) is made for them.
+ * asked for: nothing else of a call (its context, a promise, the message as an object) is made for them. The bytes of the request are
+ * used again once it returns.
  */
-export type Instant = (request: Buffer) => Buffer | BegunAnswer | undefined;
+export type Instant = (request: Buffer, place: AnswerPlace) => 'answered' | BegunAnswer | undefined;
 
 /** An answer of which some is there at once, and the rest is for the handler. */
 export type BegunAnswer = {

@@ -5,7 +5,7 @@ import {
   StreamResolveResponse,
 } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
-import { frameOf } from '../../../src/platform/grpc/frame.ts';
+import type { Instant } from '../../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { afterSockets as schedule } from '../../../src/platform/turns.ts';
 import { serviceOptions } from '../../../src/serving/service-options.ts';
@@ -13,8 +13,15 @@ import { constantAnswer } from './constant-answer.ts';
 
 // What a sidecar's front costs without its lookups: the same bytes to everything that is asked, at once.
 const front = createWireFront({ clock: systemClock, schedule, drainMs: 0 });
-const answer = frameOf(constantAnswer);
-const batch = frameOf(
+const answering =
+  (answer: Uint8Array): Instant =>
+  (_request, place) => {
+    place.reserve(answer.length);
+    place.target.set(answer, place.at);
+    return 'answered';
+  };
+const answer = answering(constantAnswer);
+const batch = answering(
   StreamResolveResponse.encode({
     results: [{ result: { $case: 'response', value: ResolveResponse.decode(constantAnswer) } }],
   }).finish(),
@@ -31,7 +38,7 @@ front.serve(
   },
   {
     ...serviceOptions({ logger: createLogger('front', 'silent'), draining: front.draining }),
-    instants: { resolve: () => answer, batchResolve: () => batch, streamResolve: () => batch },
+    instants: { resolve: answer, batchResolve: batch, streamResolve: batch },
   },
 );
 const address = await front.listen('127.0.0.1:0');
