@@ -93,7 +93,7 @@ export function readSidecarConfig(variables: NodeJS.ProcessEnv): SidecarConfig {
       services: servicesFrom(environment.optional('TM_SIDECAR_SERVICES')),
     },
     stateDirectory: environment.optional('TM_SIDECAR_STATE_DIR'),
-    memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 65_536 }) * 1024 * 1024,
+    memoryBytesMax: environment.integer('TM_SIDECAR_MEMORY_MIB', { fallback: 64, min: 1, max: 16_384 }) * 1024 * 1024,
     watchersMax: environment.integer('TM_WATCHERS_MAX', { fallback: 1_000, min: 0, max: 1_000_000 }),
     watchStallMsMax: environment.integer('TM_WATCH_STALL_MS', { fallback: 30_000, min: 100, max: 600_000 }),
     usageReportIntervalMs: environment.integer('TM_USAGE_REPORT_SECONDS', { fallback: 30, min: 0, max: 3_600 }) * 1_000,

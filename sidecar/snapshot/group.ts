@@ -123,6 +123,15 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
     return this.#block.subarray(this.#start, this.#start + blockBytes(this.#block, this.#start));
   }
 
+  /** Where its name begins, once it has settled. */
+  get place(): Place | undefined {
+    return this.#place;
+  }
+
+  get nameBytes(): number {
+    return this.#block[this.#start - 1] ?? 0;
+  }
+
   /** Moves its block into slabs, where it stays until it is released, behind its name. */
   settle(slabs: Slabs, { service, environment }: GroupName): void {
     const nameBytes = groupNameBytes(service, environment);
@@ -135,7 +144,7 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
     this.#block.copy(buffer, nameEnd + 1, this.#start, blockEnd);
     this.#place = place;
     this.#block = buffer;
-    this.#start = nameEnd + 1;
+    this.#start = (nameEnd + 1) | 0;
     // The name stands here and in the key.
     this.#bytes = groupBytes + nameBytes + slotBytesOf(storedBytes) + (this.#policy?.bytes ?? 0);
   }
@@ -143,16 +152,7 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
   /** Its service and environment, as they stand in a RouteKey: in front of its block, with a byte for its length between. */
   get name(): Span {
     const end = this.#start - 1;
-    return { buffer: this.#block, start: end - (this.#block[end] ?? 0), end };
-  }
-
-  isNamed(bytes: Buffer, start: number, end: number): boolean {
-    const block = this.#block;
-    const nameEnd = this.#start - 1;
-    if (block[nameEnd] !== end - start) return false;
-    let at = nameEnd - end + start;
-    for (let from = start; from < end; from++) if (block[at++] !== bytes[from]) return false;
-    return true;
+    return { buffer: this.#block, start: end - this.nameBytes, end };
   }
 
   /** Gives its block back: whoever still reads it throws, because its bytes are another group's from now on. */

@@ -4,6 +4,8 @@ export type Place = { readonly slab: Slab; readonly start: number };
 /** A large piece of memory, cut into slots of one size. */
 export type Slab = {
   readonly buffer: Buffer;
+  /** Its place among all slabs, from 1 on: that of no other as long as it is there. */
+  readonly number: number;
   readonly slotBytes: number;
   readonly slots: number;
   used: number;
@@ -20,6 +22,15 @@ const sharedSlotBytesMax = slabBytes / 8;
 /** Below this, slots differ by a quarter of it: 16 bytes. */
 const slotBytesMin = 64;
 
+const slotsMax = slabBytes / slotBytesMin;
+const slotBits = Math.log2(slotsMax);
+const noSlab: Slab = { buffer: Buffer.alloc(0), number: 0, slotBytes: 0, slots: 0, used: 0, fresh: 0, free: [] };
+
+/** A place as 32 bits, never 0, for a table of them. Of 1,048,576 slabs: 16 GiB of the smallest that are not shared, twice. */
+export function packPlace({ slab, start }: Place): number {
+  return (slab.number << slotBits) | (start / slab.slotBytes);
+}
+
 /**
  * Memory for blocks of bytes in a few large pieces. A Buffer for each of 100,000 blocks would be as many objects with a destructor,
  * which the garbage collector visits. Slots of one slab have one size, an eighth
@@ -29,11 +40,19 @@ const slotBytesMin = 64;
 export class Slabs {
   /** By slot size: slabs that have room. */
   readonly #open = new Map<number, Slab[]>();
+  /** By number. */
+  readonly #slabs: Slab[] = [noSlab];
+  readonly #freeNumbers: number[] = [];
   #bytes = 0;
 
   /** Bytes taken from the system. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** The slab of a packed place. */
+  slabOf(packed: number): Slab {
+    return this.#slabs[packed >>> slotBits] ?? noSlab;
   }
 
   /** A slot for so many bytes. */
@@ -53,6 +72,8 @@ export class Slabs {
     if (slab.used > 0) slab.free.push(start / slab.slotBytes);
     else {
       this.#close(slab);
+      this.#slabs[slab.number] = noSlab;
+      this.#freeNumbers.push(slab.number);
       this.#bytes -= slab.buffer.length;
     }
   }
@@ -70,7 +91,9 @@ export class Slabs {
     const slots = slotBytes > sharedSlotBytesMax ? 1 : Math.floor(slabBytes / slotBytes);
     // Slow: not from Node's pool, so that its pages are untouched until they are used.
     const buffer = Buffer.allocUnsafeSlow(slots * slotBytes);
-    const slab: Slab = { buffer, slotBytes, slots, used: 0, fresh: 0, free: [] };
+    const number = this.#freeNumbers.pop() ?? this.#slabs.length;
+    const slab: Slab = { buffer, number, slotBytes, slots, used: 0, fresh: 0, free: [] };
+    this.#slabs[number] = slab;
     this.#bytes += buffer.length;
     open.push(slab);
     return slab;
@@ -81,6 +104,11 @@ export class Slabs {
     const index = open.indexOf(slab);
     if (index >= 0) open.splice(index, 1);
   }
+}
+
+/** Where a packed place begins in its slab. */
+export function startOf(packed: number, slab: Slab): number {
+  return Math.imul(packed & (slotsMax - 1), slab.slotBytes);
 }
 
 /** What a block of so many bytes takes: the next of the sizes, eight of which lie between two powers of two. */

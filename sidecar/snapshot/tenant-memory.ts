@@ -59,7 +59,7 @@ export class TenantMemory implements TenantView {
   readonly #onUnheldChange: Shelf['onUnheldChange'];
   readonly #listeners = new Set<() => void>();
   readonly #keys = new Set<string>();
-  readonly #index = new GroupIndex<Group>();
+  readonly #index: GroupIndex<Group>;
   /** Of a snapshot that is still arriving. */
   readonly #staged = new Map<string, Group>();
   /** Keys of groups that have changed or gone since the last {@link beginSaving}; undefined: all have. */
@@ -75,6 +75,7 @@ export class TenantMemory implements TenantView {
     this.#name = name;
     this.#groups = groups;
     this.#slabs = slabs;
+    this.#index = new GroupIndex(slabs);
     this.#recency = recency;
     this.#services = services;
     this.#onUnheldChange = onUnheldChange;

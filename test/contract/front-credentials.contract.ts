@@ -9,11 +9,12 @@ import { Status } from '../../src/gen/google/rpc/status.ts';
 import { ResolverServiceService } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import { addReflection } from '../../src/platform/grpc/add-reflection.ts';
-import { frameOf } from '../../src/platform/grpc/frame.ts';
+import type { Instant } from '../../src/platform/grpc/handlers.ts';
 import { addHealth } from '../../src/platform/grpc/health.ts';
 import type { TlsIdentity } from '../../src/platform/grpc/listening.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { serviceOptions } from '../../src/serving/service-options.ts';
+import { answerAtOnce } from '../support/answer-at-once.ts';
 import { TestAuthority, type Issued } from '../support/certificates.ts';
 import { makeSocketDirectory } from '../support/sidecar.ts';
 
@@ -62,9 +63,9 @@ export function describeFrontCredentials(name: string, create: (options: { drain
         answered.push(what);
         return Promise.resolve(empty);
       };
-      const instant = (): Buffer => {
+      const instant: Instant = (_request, place) => {
         answered.push('instant');
-        return frameOf(empty);
+        return answerAtOnce(place, empty);
       };
       front.serve(
         ResolverServiceService,

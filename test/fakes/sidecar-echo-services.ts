@@ -2,9 +2,9 @@ import type { Metadata } from '@grpc/grpc-js';
 import type { Front } from '../../sidecar/front/front.ts';
 import { insideHeader } from '../../sidecar/front/inside-guard.ts';
 import { DomainError } from '../../src/domain/domain-error.ts';
-import { frameOf } from '../../src/platform/grpc/frame.ts';
-import type { CallContext, Handlers } from '../../src/platform/grpc/handlers.ts';
+import type { AnswerPlace, CallContext, Handlers } from '../../src/platform/grpc/handlers.ts';
 import { bindService } from '../../src/platform/grpc/service.ts';
+import { answerAtOnce } from '../support/answer-at-once.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { serviceOptions } from '../../src/serving/service-options.ts';
 
@@ -87,8 +87,8 @@ export class EchoServices {
   }
 }
 
-function instantly(message: Buffer): Buffer | undefined {
-  return message.includes('slow') ? undefined : frameOf(answerTo(message));
+function instantly(message: Buffer, place: AnswerPlace): 'answered' | undefined {
+  return message.includes('slow') ? undefined : answerAtOnce(place, answerTo(message));
 }
 
 function answerTo(message: Buffer): Buffer {

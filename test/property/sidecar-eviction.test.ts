@@ -15,6 +15,7 @@ import { resolve } from '../../src/domain/resolve.ts';
 import type { Route } from '../../src/domain/route.ts';
 import { ResolveRequest, ResolveResponse } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
+import { framedAnswer } from '../../src/platform/grpc/framed-answer.ts';
 import { resolverInstants } from '../../src/serving/instant-answers.ts';
 import { createRoute, exampleKey, moveRoute } from '../fakes/example-configuration.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
@@ -92,7 +93,8 @@ async function lookUp(
   service: number,
 ): Promise<{ revision: number } | { reason: string }> {
   const lookup = { ...keyOf(service), hashKey: '', attributes: {}, method: '' };
-  const frame = instants.resolve?.(
+  const frame = framedAnswer(
+    instants.resolve!,
     Buffer.from(ResolveRequest.encode({ key: keyOf(service), hashKey: '', attributes: {}, method: '' }).finish()),
   );
   if (Buffer.isBuffer(frame)) return { revision: Number(ResolveResponse.decode(frame.subarray(5)).route?.revision) };

@@ -2,20 +2,25 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createGroup, type Group } from '../../sidecar/snapshot/group.ts';
 import { GroupIndex, type Named } from '../../sidecar/snapshot/group-index.ts';
-import { Slabs } from '../../sidecar/snapshot/slabs.ts';
+import { type Place, Slabs } from '../../sidecar/snapshot/slabs.ts';
 import { groupNameBytes, writeGroupName } from '../../src/wire/group-name.ts';
 
 /** With its name only, so that there can be many. */
 class Entry implements Named {
-  readonly name;
+  readonly place: Place;
+  readonly nameBytes: number;
 
-  constructor(bytes: Buffer) {
-    this.name = { buffer: bytes, start: 0, end: bytes.length };
+  constructor(slabs: Slabs, name: Buffer) {
+    this.nameBytes = name.length;
+    this.place = slabs.take(name.length);
+    name.copy(this.place.slab.buffer, this.place.start);
   }
+}
 
-  isNamed(bytes: Buffer, start: number, end: number): boolean {
-    return this.name.buffer.equals(bytes.subarray(start, end));
-  }
+function named(service: string, environment: string): Buffer {
+  const bytes = Buffer.alloc(groupNameBytes(service, environment));
+  expect(writeGroupName(bytes, 0, service, environment)).toBe(bytes.length);
+  return bytes;
 }
 
 test('an index finds what was added and not deleted, and nothing else', () => {
@@ -24,21 +29,24 @@ test('an index finds what was added and not deleted, and nothing else', () => {
   let found = 0;
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300, size: 'max' }), (steps) => {
-      const index = new GroupIndex<Entry>();
+      const slabs = new Slabs();
+      const index = new GroupIndex<Entry>(slabs);
       const model = new Map<number, Entry>();
-      const bytesOf = (name: number): Buffer => Buffer.from(name % 2 === 0 ? `n${name}` : `name-${name}`);
+      const bytesOf = (name: number): Buffer => (name % 2 === 0 ? named(`n${name}`, 'e') : named('name', `e${name}`));
       for (const { does, name } of steps) {
         const held = model.get(name);
         if (does === 'clear' && name === 0) {
           index.clear();
           model.clear();
         } else if (does === 'add' && held === undefined) {
-          const entry = new Entry(bytesOf(name));
+          const entry = new Entry(slabs, bytesOf(name));
           index.add(entry);
           model.set(name, entry);
         } else if (does === 'delete') {
           // What is not there may be deleted, too.
-          index.delete(held ?? new Entry(bytesOf(name)));
+          index.delete(held ?? new Entry(slabs, bytesOf(name)));
+          // Its slot is another's from then on.
+          if (held !== undefined) slabs.release(held.place);
           model.delete(name);
         }
         for (let each = 0; each <= 60; each++) {
@@ -56,12 +64,7 @@ test('an index finds what was added and not deleted, and nothing else', () => {
 
 test('a group is found by the bytes of its service and environment, and not by another cut of the same letters', () => {
   const slabs = new Slabs();
-  const index = new GroupIndex<Group>();
-  const named = (service: string, environment: string): Buffer => {
-    const bytes = Buffer.alloc(groupNameBytes(service, environment));
-    expect(writeGroupName(bytes, 0, service, environment)).toBe(bytes.length);
-    return bytes;
-  };
+  const index = new GroupIndex<Group>(slabs);
   const find = (service: string, environment: string): Group | undefined => {
     const bytes = named(service, environment);
     return index.find(bytes, 0, bytes.length);

@@ -17,6 +17,7 @@ import {
   ResolverServiceService,
 } from '../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { createLogger } from '../../src/platform/logger.ts';
+import { framedAnswer } from '../../src/platform/grpc/framed-answer.ts';
 import { resolverInstants } from '../../src/serving/instant-answers.ts';
 import { resolverHandlers } from '../../src/serving/resolver-service.ts';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
@@ -157,7 +158,7 @@ test('what memory answers at once is what the resolver answers, and nothing that
   let answered = 0;
   await fc.assert(
     fc.asyncProperty(bytes, async (request) => {
-      const frame = instants.resolve?.(request);
+      const frame = framedAnswer(instants.resolve!, request);
       if (!Buffer.isBuffer(frame)) return;
       answered++;
       const decoded = decodeRequest(ResolverServiceService.resolve.requestDeserialize, request);
@@ -176,7 +177,7 @@ type Memory = Awaited<ReturnType<typeof startMemory>>;
 
 /** A batch as a front answers it: at once, begun at once and completed by the handler, or by the handler alone. */
 async function answerBatch({ handlers, instants }: Memory, request: Buffer) {
-  const answer = instants.batchResolve?.(request);
+  const answer = instants.batchResolve && framedAnswer(instants.batchResolve, request);
   if (Buffer.isBuffer(answer)) {
     expect(answer.readUInt32BE(1)).toBe(answer.length - 5);
     return { kind: 'at once', rest: 0, results: BatchResolveResponse.decode(answer.subarray(5)).results } as const;
@@ -216,7 +217,8 @@ test('a batch is answered as its lookups one by one are, and only those that mem
       seen[kind]++;
       expect(results).toEqual(await answerEach(memory, requests));
       const missed = requests.filter(
-        (request) => memory.instants.resolve?.(Buffer.from(ResolveRequest.encode(request).finish())) === undefined,
+        (request) =>
+          framedAnswer(memory.instants.resolve!, Buffer.from(ResolveRequest.encode(request).finish())) === undefined,
       );
       expect(rest).toBe(missed.length);
     }),

@@ -9,6 +9,7 @@ import type { Instant } from '../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../src/platform/logger.ts';
 import { serviceOptions } from '../../src/serving/service-options.ts';
 import { FakeAlarmClock } from '../fakes/fake-alarm-clock.ts';
+import { answerAtOnce } from '../support/answer-at-once.ts';
 import { frame, uint32 } from '../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../support/sidecar-wire/raw-peer.ts';
 
@@ -27,10 +28,10 @@ const textIn = (request: Buffer): string => BatchResolveRequest.decode(request).
 
 function start({ windowBytes, draining = new AbortController() }: { windowBytes: number; draining?: AbortController }) {
   let asked = 0;
-  const instant: Instant = (request) => {
+  const instant: Instant = (request, place) => {
     asked++;
     const text = textIn(request);
-    if (text.startsWith('instant')) return frameOf(answerTo(text));
+    if (text.startsWith('instant')) return answerAtOnce(place, answerTo(text));
     if (!text.startsWith('begun')) return undefined;
     return { rest: Buffer.from(request), complete: (response) => Buffer.concat([response]), release: () => {} };
   };

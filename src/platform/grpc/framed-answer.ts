@@ -1,12 +1,16 @@
 import { Buffer } from 'node:buffer';
-import type { AnswerPlace } from './handlers.ts';
 import { prefixBytes } from './frame.ts';
+import type { AnswerPlace, BegunAnswer, Instant } from './handlers.ts';
 
-const noBytes: Buffer = Buffer.alloc(0);
+/** What an instant answers, in a buffer of its own and as it stands in a gRPC stream. */
+export function framedAnswer(instant: Instant, request: Buffer): Buffer | BegunAnswer | undefined {
+  const place = new FramedPlace();
+  const answer = instant(request, place);
+  return answer === 'answered' ? place.target : answer;
+}
 
-/** An instant's answer in a buffer of its own, as it stands in a gRPC stream. */
-export class FramedAnswer implements AnswerPlace {
-  target = noBytes;
+class FramedPlace implements AnswerPlace {
+  target: Buffer = Buffer.alloc(0);
   readonly at = prefixBytes;
 
   reserve(bytes: number): void {

@@ -12,7 +12,7 @@ import {
 import { BegunAnswers, encoded } from './begun-answers.ts';
 import { correlationHeader, givenCorrelationId, newCorrelationId } from './correlation.ts';
 import { endAtOnce } from './end-at-once.ts';
-import { FramedAnswer } from './framed-answer.ts';
+import { framedAnswer } from './framed-answer.ts';
 import type {
   BegunAnswer,
   BidiHandler,
@@ -106,14 +106,13 @@ function unary(handler: UnaryHandler<unknown, unknown>, { method, serialize, opt
     let { request } = call;
     let begun: BegunAnswer | undefined;
     if (instant !== undefined) {
-      const place = new FramedAnswer();
-      let answer: ReturnType<Instant>;
+      let answer: Buffer | BegunAnswer | undefined;
       try {
-        answer = instant.answer(request as Buffer, place);
+        answer = framedAnswer(instant.answer, request as Buffer);
       } catch (error) {
         return callback({ ...failure(error, method, contextOf(call, options), options), name: 'Error', message: '' });
       }
-      if (answer === 'answered') return endAtOnce(call, place.target, correlationIdIn(call));
+      if (Buffer.isBuffer(answer)) return endAtOnce(call, answer, correlationIdIn(call));
       begun = answer;
       request = instant.decode(begun?.rest ?? (request as Buffer));
     }
@@ -174,13 +173,12 @@ async function* decodedEach(
 ): AsyncIterable<unknown> {
   // A plain loop destroys the call when it is left early, and a destroyed call sends no status: the client would wait for ever.
   for await (const request of untilDraining<unknown>(call.iterator({ destroyOnReturn: false }), options)) {
-    const place = new FramedAnswer();
-    const answer = instant?.answer(request as Buffer, place);
+    const answer = instant && framedAnswer(instant.answer, request as Buffer);
     if (instant === undefined || answer === undefined)
       yield decoded(instant === undefined ? request : instant.decode(request as Buffer));
-    else if (answer !== 'answered') yield decoded(instant.decode(begun.begin(answer)));
+    else if (!Buffer.isBuffer(answer)) yield decoded(instant.decode(begun.begin(answer)));
     else if (stream.destroyed || stream.writableEnded) return;
-    else if (!stream.write(place.target)) await whenWritable(stream);
+    else if (!stream.write(answer)) await whenWritable(stream);
   }
 }
 

@@ -19,6 +19,7 @@ import {
 } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { systemClock as clock } from '../../../src/platform/clock.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
+import { framedAnswer } from '../../../src/platform/grpc/framed-answer.ts';
 import { resolverInstants } from '../../../src/serving/instant-answers.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { callContext } from '../../fakes/sidecar-call-context.ts';
@@ -99,7 +100,11 @@ async function startSidecar(routes: number, isReachable: boolean) {
     const lookup: Lookup = { ...benchKey(0), service: `other-${++misses}`, hashKey: '', attributes: {}, method: '' };
     return await resolver.resolve(lookup, { kind: 'eventual' }, context).catch(() => undefined);
   };
-  return { state: () => state, held: (n: number) => instants.resolve?.(requests[n % 1_000] as Buffer), miss };
+  return {
+    state: () => state,
+    held: (n: number) => framedAnswer(instants.resolve!, requests[n % 1_000] as Buffer),
+    miss,
+  };
 }
 
 const answered = ResolveResponse.decode(

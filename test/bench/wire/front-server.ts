@@ -9,17 +9,15 @@ import type { Instant } from '../../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { afterSockets as schedule } from '../../../src/platform/turns.ts';
 import { serviceOptions } from '../../../src/serving/service-options.ts';
+import { answerAtOnce } from '../../support/answer-at-once.ts';
 import { constantAnswer } from './constant-answer.ts';
 
 // What a sidecar's front costs without its lookups: the same bytes to everything that is asked, at once.
 const front = createWireFront({ clock: systemClock, schedule, drainMs: 0 });
 const answering =
   (answer: Uint8Array): Instant =>
-  (_request, place) => {
-    place.reserve(answer.length);
-    place.target.set(answer, place.at);
-    return 'answered';
-  };
+  (_request, place) =>
+    answerAtOnce(place, answer);
 const answer = answering(constantAnswer);
 const batch = answering(
   StreamResolveResponse.encode({

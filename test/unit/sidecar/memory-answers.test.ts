@@ -5,6 +5,7 @@ import { Subscriptions } from '../../../sidecar/sync/subscriptions.ts';
 import { TenantSync } from '../../../sidecar/sync/tenant-sync.ts';
 import { LookupUsage } from '../../../sidecar/usage/lookup-usage.ts';
 import { BatchResolveRequest, ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
+import { framedAnswer } from '../../../src/platform/grpc/framed-answer.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { resolverInstants } from '../../../src/serving/instant-answers.ts';
 import { createRoute, exampleKey } from '../../fakes/example-configuration.ts';
@@ -33,7 +34,7 @@ test('each lookup of a batch is counted once, also those before one that memory 
     ...ResolveRequest.decode(new Uint8Array()),
     key: exampleKey(version),
   }));
-  const answer = batchResolve?.(Buffer.from(BatchResolveRequest.encode({ requests }).finish()));
+  const answer = framedAnswer(batchResolve!, Buffer.from(BatchResolveRequest.encode({ requests }).finish()));
   // The handler is left with one.
   expect(answer).toHaveProperty('rest');
   expect(usage.take().versions).toEqual([{ ...exampleKey('v1'), lookups: 3 }]);

@@ -13,14 +13,15 @@ import type { Instant } from '../../../src/platform/grpc/handlers.ts';
 import { createLogger } from '../../../src/platform/logger.ts';
 import { serviceOptions } from '../../../src/serving/service-options.ts';
 import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
+import { answerAtOnce } from '../../support/answer-at-once.ts';
 import { frame, uint32 } from '../../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
 
 /** Requests with this in them are answered at once. */
 const marker = 'at once';
-const instant: Instant = (request) => {
+const instant: Instant = (request, place) => {
   if (request.includes('broken')) throw new Error('an instant that fails');
-  return request.includes(marker) ? frameOf(Buffer.from('instantly')) : undefined;
+  return request.includes(marker) ? answerAtOnce(place, Buffer.from('instantly')) : undefined;
 };
 
 function start(limits: Partial<WireLimits> = {}) {
