@@ -36,7 +36,7 @@ export type SidecarConfig = RemoteAccess &
     readonly scope: Scope;
     /** `TM_SIDECAR_STATE_DIR`: where snapshots are kept for the next start (mode 0700, made if absent); not set: nowhere. */
     readonly stateDirectory: string | undefined;
-    /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 65,536; 64. */
+    /** `TM_SIDECAR_MEMORY_MIB`: bound of the held configuration, 1 to 16,384; 64. */
     readonly memoryBytesMax: number;
     /** `TM_WATCHERS_MAX`: watches at a time, 0 to 1,000,000; 1,000. */
     readonly watchersMax: number;

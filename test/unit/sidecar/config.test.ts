@@ -137,7 +137,7 @@ describe('what cannot be used is refused in one line that names the variable', (
     ['TM_SIDECAR_TENANTS', 'Acme'],
     ['TM_SIDECAR_TENANTS', 'a/b'],
     ['TM_SIDECAR_MEMORY_MIB', '0'],
-    ['TM_SIDECAR_MEMORY_MIB', '65537'],
+    ['TM_SIDECAR_MEMORY_MIB', '16385'],
     ['TM_SIDECAR_MEMORY_MIB', '1.5'],
     ['TM_SIDECAR_MEMORY_MIB', '64MB'],
     ['TM_DRAIN_MS', '-1'],
