@@ -132,6 +132,10 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
     return this.#block[this.#start - 1] ?? 0;
   }
 
+  touch(): number {
+    return this.usage?.lookups ?? 0;
+  }
+
   /** Moves its block into slabs, where it stays until it is released, behind its name. */
   settle(slabs: Slabs, { service, environment }: GroupName): void {
     const nameBytes = groupNameBytes(service, environment);

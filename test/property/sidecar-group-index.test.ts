@@ -15,6 +15,10 @@ class Entry implements Named {
     this.place = slabs.take(name.length);
     name.copy(this.place.slab.buffer, this.place.start);
   }
+
+  touch(): number {
+    return this.nameBytes;
+  }
 }
 
 function named(service: string, environment: string): Buffer {
