@@ -80,7 +80,6 @@ export class Connection implements FrameReceiver, Watched {
   get isOver(): boolean {
     return this.#ending.isOver;
   }
-
   get state(): ConnectionState {
     return this.#ending.state;
   }
@@ -149,6 +148,7 @@ export class Connection implements FrameReceiver, Watched {
     this.#output.hold();
     try {
       this.#reader.read(chunk);
+      this.#streams.readEnded();
     } catch (error) {
       this.#fail(error);
     } finally {

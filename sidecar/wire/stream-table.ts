@@ -115,6 +115,11 @@ export class StreamTable implements StreamCarrier {
     return this.#add(id);
   }
 
+  /** All that was read has been looked at. A client's streams did not come with it. */
+  readEnded(): void {
+    if (this.#options.isServer) this.#streams.readEnded();
+  }
+
   /** Whether there is no id for another stream of our own. */
   get areIdsSpent(): boolean {
     return this.#lastId + 2 > this.#options.limits.ownStreamIdMax;
