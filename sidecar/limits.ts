@@ -50,7 +50,8 @@ export const sidecarLimits = {
   },
   /**
    * What a call takes that the front over our own engine passes on to grpc-js: 9 KB of its heap, 12 KB in all. Of what the calls of a
-   * connection may hold (33 MiB) that is 2,100 of them, of all connections (64 MiB) 4,096; without it 50,000 spent the heap.
+   * connection may hold (33 MiB) that is 2,100 of them, of all connections (64 MiB) 4,096, and one of what is each one's own; without
+   * it 50,000 spent the heap.
    */
   passedOnBytes: 16 * 1024,
   /** What the control plane answered to what memory does not hold. */

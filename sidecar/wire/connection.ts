@@ -1,4 +1,5 @@
 import { AbuseMeter } from './abuse-meter.ts';
+import { ByteAccount } from './byte-account.ts';
 import { type ConnectionState, Ending, goAwayPing } from './ending.ts';
 import { ConnectionError, type ErrorName, errorNameOf } from './error-code.ts';
 import type { ConnectionOptions } from './connection-options.ts';
@@ -19,6 +20,7 @@ import { StreamTable } from './stream-table.ts';
 /** One HTTP/2 connection, either side of it: RFC 9113. */
 export class Connection implements FrameReceiver, Watched {
   readonly #options: ConnectionOptions;
+  readonly #account: ByteAccount;
   readonly #reader: FrameReader;
   readonly #blocks: HeaderBlocks;
   readonly #output: Output;
@@ -35,10 +37,11 @@ export class Connection implements FrameReceiver, Watched {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    const { limits, clock, socket, turn, pool, repeated, acceptor, budget } = options;
+    const { limits, clock, socket, turn, pool, repeated, acceptor } = options;
+    const account = (this.#account = new ByteAccount(options.budget));
     const preface = acceptor === undefined ? Buffer.alloc(0) : clientPreface;
     this.#reader = new FrameReader(this, { frameBytesMax: limits.frameBytesMax, preface });
-    this.#blocks = new HeaderBlocks(limits, budget);
+    this.#blocks = new HeaderBlocks(limits, account);
     const keepsBuffers = 'encrypted' in socket;
     this.#output = new Output({ socket, turn, pool, keepsBuffers }, this.#peer.frameBytesMax);
     this.#receiveWindow = new ReceiveWindow(Math.max(limits.connectionWindowBytes, windowBytesDefault));
@@ -55,7 +58,7 @@ export class Connection implements FrameReceiver, Watched {
       peer: this.#peer,
       isServer: acceptor !== undefined,
       receiveWindow: this.#receiveWindow,
-      budget,
+      account,
       onOverflow: () => this.#overflow(),
       onRoom: () => options.onRoom?.(),
       onEmpty: () => {
@@ -80,7 +83,6 @@ export class Connection implements FrameReceiver, Watched {
   get isOver(): boolean {
     return this.#ending.isOver;
   }
-
   get state(): ConnectionState {
     return this.#ending.state;
   }
@@ -88,7 +90,6 @@ export class Connection implements FrameReceiver, Watched {
   get isClient(): boolean {
     return this.#options.acceptor === undefined;
   }
-
   get hasStreams(): boolean {
     return this.#streams.count > 0;
   }
@@ -133,8 +134,7 @@ export class Connection implements FrameReceiver, Watched {
   }
 
   #start(): void {
-    const { socket, limits, acceptor, budget } = this.#options;
-    budget.join();
+    const { socket, limits, acceptor } = this.#options;
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => socket.destroy());
@@ -149,6 +149,7 @@ export class Connection implements FrameReceiver, Watched {
     this.#output.hold();
     try {
       this.#reader.read(chunk);
+      this.#streams.readEnded();
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -257,8 +258,8 @@ export class Connection implements FrameReceiver, Watched {
     if (this.#streams.isPastLast(streamId)) return;
     const stream = this.#streams.accept(streamId);
     if (this.#streams.isFull) return this.#refuse(stream, 'REFUSED_STREAM');
-    // Not its fault: others have taken it.
-    if (this.#options.budget.isSpent) return stream.reset('REFUSED_STREAM');
+    // Not only its fault: others have taken what there is beyond its own.
+    if (this.#account.isSpent) return stream.reset('REFUSED_STREAM');
     const problem = list.isTooLarge ? undefined : list.problemAs('request');
     if (dependsOnItself || problem !== undefined) return this.#refuse(stream, 'PROTOCOL_ERROR');
     stream.bodyBytesLeft = list.contentLength;
@@ -279,8 +280,7 @@ export class Connection implements FrameReceiver, Watched {
     if (frame.end - frame.start !== 4) throw new ConnectionError('FRAME_SIZE_ERROR', 'WINDOW_UPDATE is 4 bytes');
     if (!this.#streams.expectsWindowUpdate()) this.#controlFrames.count();
     const increment = readUint31(frame.buffer, frame.start);
-    const problem = this.#streams.growWindow(frame.streamId, increment);
-    if (problem !== undefined) this.#resets.count();
+    if (this.#streams.growWindow(frame.streamId, increment) !== undefined) this.#resets.count();
   }
 
   #receiveReset(frame: Frame): void {
@@ -394,7 +394,7 @@ export class Connection implements FrameReceiver, Watched {
     this.#liveness.stop();
     this.#streams.closeAll('CONNECT_ERROR');
     this.#blocks.close();
-    this.#options.budget.leave();
+    this.#account.close();
     this.#options.onClosed(this.#error);
   }
 }

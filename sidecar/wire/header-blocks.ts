@@ -1,5 +1,5 @@
 import { BlockCache } from './block-cache.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteAccount } from './byte-account.ts';
 import { ConnectionError } from './error-code.ts';
 import { type Frame, frameFlags, readUint31 } from './frame.ts';
 import type { HeaderList } from './header-list.ts';
@@ -32,7 +32,7 @@ export function stripPadding(frame: Frame): void {
  */
 export class HeaderBlocks {
   readonly #limits: WireLimits;
-  readonly #budget: ByteBudget;
+  readonly #account: ByteAccount;
   readonly #decoder: HeaderDecoder;
   readonly #cache: BlockCache;
   readonly #block: HeaderBlock;
@@ -40,9 +40,9 @@ export class HeaderBlocks {
   #fragmentBytes = 0;
   #frames = 0;
 
-  constructor(limits: WireLimits, budget: ByteBudget) {
+  constructor(limits: WireLimits, account: ByteAccount) {
     this.#limits = limits;
-    this.#budget = budget;
+    this.#account = account;
     const decoder = (this.#decoder = new HeaderDecoder({
       tableBytesMax: limits.headerTableBytes,
       listBytesMax: limits.headerListBytesMax,
@@ -90,7 +90,7 @@ export class HeaderBlocks {
 
   /** Nothing more comes of what has begun. */
   close(): void {
-    this.#budget.give(this.#fragments.length);
+    this.#account.give(this.#fragments.length);
     this.#fragments = noBytes;
     this.#fragmentBytes = 0;
     this.#frames = 0;
@@ -113,7 +113,7 @@ export class HeaderBlocks {
       );
     if (bytes > this.#fragments.length) {
       const larger = Buffer.allocUnsafeSlow(Math.min(headerBlockBytesMax, Math.max(bytes * 2, 1_024)));
-      if (!this.#budget.take(larger.length - this.#fragments.length))
+      if (!this.#account.take(larger.length - this.#fragments.length))
         throw new ConnectionError('ENHANCE_YOUR_CALM', 'there is no memory left for a header block in several frames');
       this.#fragments.copy(larger, 0, 0, this.#fragmentBytes);
       this.#fragments = larger;

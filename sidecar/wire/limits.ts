@@ -28,6 +28,8 @@ export type WireLimits = {
   readonly heldBytesMax: number;
   /** The same for all connections of a server, or a client, together, with their streams; as much again in their sockets. */
   readonly heldBytesMaxOfAll: number;
+  /** A server's: what each connection may hold of that, with its streams, whatever the others do; besides what all of them share. */
+  readonly ownBytes: number;
   /** Closed streams of which late frames are told apart. */
   readonly closedStreamsKept: number;
   /** Streams that a peer may reset, or have reset by its errors. */
@@ -79,6 +81,11 @@ export const wireLimits: WireLimits = {
   heldBytesMax: 33 * 1024 * 1024,
   /** Two connections that hold nearly all they may, or 65,536 streams that hold nothing. */
   heldBytesMaxOfAll: 64 * 1024 * 1024,
+  /**
+   * 32 streams that hold nothing, or a call that is passed on (17 KiB) and 15 more: enough to be answered while a few clients have
+   * taken all that is shared, for whoever wants more is told to come again. 64 MiB of 2,048 connections.
+   */
+  ownBytes: 32 * 1024,
   /** 640 B a connection. */
   closedStreamsKept: 128,
   /** What nghttp2 allows: a client may cancel a thousand calls at once, and then 33 each second. */
@@ -100,7 +107,8 @@ export const wireLimits: WireLimits = {
   connectionsMax: 8,
   /**
    * What nobody has shared out takes at the worst 10 KiB for being there, 16 KiB for the beginning of a frame, and 8 KiB for the
-   * tables: 34 KiB, 68 MiB of them all. 256 of them have 256 KiB each in their sockets; beyond that they share 64 MiB.
+   * tables: 34 KiB, 68 MiB of them all. 256 of them have 256 KiB each in their sockets; beyond that they share 64 MiB. With what
+   * they hold, 64 MiB of their own and 64 MiB that they share, that is 260 MiB, if all of them want the worst.
    */
   connectionsTakenMax: 2_048,
   /** For a second each: 64 more descriptors. */

@@ -1,4 +1,4 @@
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteAccount } from './byte-account.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { ConnectionError, type ErrorName } from './error-code.ts';
 import type { HeaderList } from './header-list.ts';
@@ -28,8 +28,7 @@ export type StreamTableOptions = {
   /** A server's streams are those of its peer; a client's are its own. Nobody pushes. */
   readonly isServer: boolean;
   readonly receiveWindow: ReceiveWindow;
-  /** Shared with other connections. */
-  readonly budget: ByteBudget;
+  readonly account: ByteAccount;
   /** Something was to be held that does not fit. */
   readonly onOverflow: () => void;
   /** A stream has ended. */
@@ -115,6 +114,11 @@ export class StreamTable implements StreamCarrier {
     return this.#add(id);
   }
 
+  /** All that was read has been looked at. A client's streams did not come with it. */
+  readEnded(): void {
+    if (this.#options.isServer) this.#streams.readEnded();
+  }
+
   /** Whether there is no id for another stream of our own. */
   get areIdsSpent(): boolean {
     return this.#lastId + 2 > this.#options.limits.ownStreamIdMax;
@@ -127,14 +131,14 @@ export class StreamTable implements StreamCarrier {
   }
 
   #add(id: number): Stream {
-    const { peer, limits, isServer, budget } = this.#options;
+    const { peer, limits, isServer, account } = this.#options;
     const stream = new Stream(id, this, {
       sendWindow: peer.streamWindowBytes,
       receiveWindow: Math.max(limits.streamWindowBytes, windowBytesDefault),
       endsBothWays: isServer,
     });
     this.#streams.add(stream);
-    budget.charge(streamBytes);
+    account.charge(streamBytes);
     this.#windowUpdatesExpected += windowUpdatesPerStream;
     if (!isServer) this.#lateFramesExpected += lateFramesPerStream;
     return stream;
@@ -299,8 +303,8 @@ export class StreamTable implements StreamCarrier {
 
   /** What the socket may hold of data. */
   get backlogBytesMax(): number {
-    const { limits, budget } = this.#options;
-    return Math.min(limits.backlogBytesMax, budget.shareBytes);
+    const { limits, account } = this.#options;
+    return Math.min(limits.backlogBytesMax, account.socketBytes);
   }
 
   writeHeaders(stream: Stream, fields: readonly HeaderField[], isLast: boolean): void {
@@ -355,8 +359,8 @@ export class StreamTable implements StreamCarrier {
   }
 
   reserve(bytes: number): boolean {
-    const { limits, budget, onOverflow } = this.#options;
-    const fits = this.#queuedBytes + bytes <= limits.heldBytesMax && budget.take(bytes);
+    const { limits, account, onOverflow } = this.#options;
+    const fits = this.#queuedBytes + bytes <= limits.heldBytesMax && account.take(bytes);
     if (fits) this.#queuedBytes += bytes;
     else onOverflow();
     return fits;
@@ -364,7 +368,7 @@ export class StreamTable implements StreamCarrier {
 
   unreserve(bytes: number): void {
     this.#queuedBytes -= bytes;
-    this.#options.budget.give(bytes);
+    this.#options.account.give(bytes);
   }
 
   giveBack(stream: Stream, bytes: number): void {
@@ -387,13 +391,13 @@ export class StreamTable implements StreamCarrier {
     if (stream.heldBytes > 0) this.#giveBackToConnection(stream.heldBytes);
     stream.heldBytes = 0;
     if (stream.isOccupied) this.#lingering++;
-    else this.#options.budget.give(streamBytes);
+    else this.#options.account.give(streamBytes);
     this.#options.onRoom();
     if (this.#streams.size === 0) this.#options.onEmpty();
   }
 
   vacated(): void {
     this.#lingering--;
-    this.#options.budget.give(streamBytes);
+    this.#options.account.give(streamBytes);
   }
 }

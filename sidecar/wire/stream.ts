@@ -16,6 +16,11 @@ export interface StreamConsumer {
   reset(error: ErrorName): void;
   /** All that waited for a window or for the socket has gone out. */
   drained(): void;
+  /**
+   * The stream is open still, and all that was read with its header list has been looked at. Said once at the most, and never of
+   * a call that is answered as it is read: what only longer ones need is made here, at no cost to those.
+   */
+  stays?(): void;
 }
 
 /** What a stream needs of its connection. */

@@ -46,7 +46,8 @@ export class WireServer {
     this.#options = options;
     const { limits, clock, schedule, repeated } = options;
     const pool = new BufferPool({ bytes: outputBufferBytes, keptMax: outputBuffersKept });
-    const budget = new ByteBudget(limits.heldBytesMaxOfAll);
+    const own = { bytes: limits.ownBytes, countMax: limits.connectionsTakenMax };
+    const budget = new ByteBudget(limits.heldBytesMaxOfAll, own);
     this.#refusals = new Refusals(options);
     this.#surroundings = { limits, clock, repeated, pool, budget, turn: new Turn(schedule) };
   }

@@ -1,9 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type ClientHttp2Session } from 'node:http2';
+import { createConnection } from 'node:net';
+import { connectionTo } from './connection-to.ts';
 
 // Our own generator, for machines without h2load: closed loops of one request each over node:http2. It writes the same log.
-const [url = '', body = '', log = '', connections = '1', streams = '1', seconds = '1', rate = ''] =
+const [url = '', body = '', log = '', connections = '1', streams = '1', seconds = '1', rate = '', socket = ''] =
   process.argv.slice(2);
 const { origin, pathname } = new URL(url);
 const request = readFileSync(body);
@@ -43,7 +45,12 @@ async function loop(session: ClientHttp2Session): Promise<void> {
   }
 }
 
-const sessions = Array.from({ length: Number(connections) }, () => connect(origin));
+const sessions = Array.from({ length: Number(connections) }, () =>
+  connect(origin, {
+    rejectUnauthorized: false,
+    ...(socket === '' ? {} : { createConnection: () => createConnection(connectionTo(socket)) }),
+  }),
+);
 await Promise.all(sessions.flatMap((session) => Array.from({ length: Number(streams) }, () => loop(session))));
 for (const session of sessions) session.destroy();
 writeFileSync(log, lines.join('\n'));

@@ -31,6 +31,8 @@ export type LoadOptions = {
   readonly request: Buffer;
   readonly shape: LoadShape;
   readonly seconds: number;
+  /** Over TLS; nobody asks who the server is. */
+  readonly isSecure?: boolean;
 };
 
 const hasH2load = spawnSync('h2load', ['--version']).status === 0;
@@ -54,10 +56,11 @@ export async function applyLoad(options: LoadOptions): Promise<LoadFigures> {
 }
 
 async function run(
-  { server, path, shape }: LoadOptions,
+  { server, path, shape, isSecure = false }: LoadOptions,
   { body, log, seconds }: { body: string; log: string; seconds: number },
 ): Promise<void> {
-  const url = `http://${server.address}${path}`;
+  const isUnix = server.address.startsWith('unix:');
+  const url = `${isSecure ? 'https' : 'http'}://${isUnix ? 'localhost' : server.address}${path}`;
   const { connections, streams, perSecond } = shape;
   const ratePerConnection = perSecond === undefined ? undefined : String(Math.round(perSecond / connections));
   rmSync(log, { force: true });
@@ -80,6 +83,7 @@ async function run(
         '-H',
         'te: trailers',
         ...(ratePerConnection === undefined ? [] : ['--rps', ratePerConnection]),
+        ...(isUnix ? ['--base-uri', server.address] : []),
         url,
       ])
     : pinned(1, process.execPath, [
@@ -91,6 +95,7 @@ async function run(
         String(streams),
         String(seconds),
         ratePerConnection ?? '',
+        isUnix ? server.address : '',
       ]);
   const child = spawn(...generator, { stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = (await once(child, 'exit')) as [number];

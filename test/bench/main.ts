@@ -19,6 +19,7 @@ import { benchAttacks } from './wire/bench-attacks.ts';
 import { benchInterop } from './wire/bench-interop.ts';
 import { benchWire } from './wire/bench-wire.ts';
 import { benchWireClient } from './wire/bench-wire-client.ts';
+import { benchWireSockets } from './wire/bench-wire-sockets.ts';
 import { benchWireTail } from './wire/bench-wire-tail.ts';
 import { benchWireVaried } from './wire/bench-wire-varied.ts';
 import { benchWrites } from './writes/bench-writes.ts';
@@ -109,6 +110,11 @@ const benches: Readonly<
   'wire-client': {
     about: 'what a call over our own engine costs its caller beside grpc-js, and 1,000 idle connections a server',
     run: benchWireClient,
+  },
+  'wire-sockets': {
+    about:
+      'our own engine, and the sidecar on it, over unix sockets and over TLS, beside grpc-js and nginx over the same',
+    run: benchWireSockets,
   },
   'wire-tail': {
     about:

@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { connect as connectHttp2, constants, type ClientHttp2Session } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
+import { FrontCaller, framesOf, type SpokenCall } from '../support/sidecar-wire/front-caller.ts';
+import { messageOf, pseudoOf, usualFields } from '../support/sidecar-wire/spoken-calls.ts';
 import { startTestServer, testMethods } from '../support/sidecar-wire/test-server.ts';
 
 let owned = new AsyncDisposableStack();
@@ -69,4 +71,26 @@ it('closes those that do not go, and those of a crowd without a word', async () 
   await expect.poll(() => isTold(port), { timeout: 20_000 }).toBe(true);
   expect(crowd.some(({ destroyed }) => destroyed)).toBe(false);
   expect(server.connectionCount).toBe(1);
+});
+
+it('answers the calls of a client while others hold open as many streams as memory allows', async () => {
+  const limits = { heldBytesMaxOfAll: 70 * 1_024 };
+  const { port } = owned.use(await startTestServer({ methods: testMethods(), limits }));
+  const never: SpokenCall = { fields: [...pseudoOf('/test.Echo/Never'), ...usualFields], body: [], end: 'empty_data' };
+  const unary: SpokenCall = {
+    ...never,
+    fields: [...pseudoOf('/test.Echo/Unary'), ...usualFields],
+    body: [messageOf('hi')],
+  };
+  const ids = Array.from({ length: 200 }, (_none, index) => index * 2 + 1);
+  for (let client = 0; client < 3; client++) {
+    const greedy = owned.use(await FrontCaller.open(`127.0.0.1:${port}`));
+    await greedy.write([Buffer.concat(ids.flatMap((id) => framesOf(id, never).slice(0, 1)))]);
+    expect((await greedy.heard(399)).reset).toBe('REFUSED_STREAM');
+  }
+  const modest = owned.use(await FrontCaller.open(`127.0.0.1:${port}`));
+  for (const id of ids) {
+    await modest.write(framesOf(id, unary));
+    expect((await modest.heard(id)).lists.at(-1)?.['grpc-status']).toBe('0');
+  }
 });

@@ -63,7 +63,8 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
   #response: ResponseState = 'none';
   #isPaused = false;
   #timeoutMs: number | undefined;
-  #isArmed = false;
+  /** When its deadline began to count; undefined: its alarm is not set. */
+  #armedAtMs: number | undefined;
 
   constructor(stream: Stream, list: HeaderList, method: Method, options: ServerCallOptions) {
     this.#stream = stream;
@@ -77,9 +78,10 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     return this.#response === 'ended';
   }
 
-  /** What the caller gave the call, ms; undefined: for ever. */
+  /** What the call has left of what its caller gave it, ms; undefined: for ever. */
   get timeoutMs(): number | undefined {
-    return this.#timeoutMs;
+    if (this.#timeoutMs === undefined || this.#armedAtMs === undefined) return this.#timeoutMs;
+    return this.#armedAtMs + this.#timeoutMs - this.#options.clock.monotonicMs();
   }
 
   /** Begins the call; `isLast`: it has no messages at all. */
@@ -90,6 +92,11 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
       this.listener = this.#requests = this.#method.open(this);
     }
     if (isLast) this.#requestsEnded();
+  }
+
+  /** Its deadline counts from its headers; those that are answered by now have needed no alarm. */
+  stays(): void {
+    if (!this.isOver) this.#arm();
   }
 
   headers(_trailers: HeaderList, isLast: boolean): void {
@@ -179,7 +186,7 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
     this.#request = undefined;
     if (this.#reader !== undefined) this.#stream.letGo();
     this.#method.handle(request, this);
-    // Armed only for what was not answered at once.
+    // Armed only for what was not answered at once; the time counts from the headers, of a request that came after them too.
     if (!this.isOver) this.#arm();
   }
 
@@ -316,20 +323,20 @@ export class ServerCall implements StreamConsumer, MessageReceiver, Alarm {
 
   /** The deadline has passed. */
   ring(): void {
-    this.#isArmed = false;
+    this.#armedAtMs = undefined;
     this.#endWith({ code: statusCodes.DEADLINE_EXCEEDED, message: 'the deadline has passed' }, 'deadline');
   }
 
   #arm(): void {
-    if (this.#timeoutMs === undefined || this.#isArmed) return;
+    if (this.#timeoutMs === undefined || this.#armedAtMs !== undefined) return;
     const { clock } = this.#options;
-    this.#isArmed = true;
-    clock.arm(this, clock.monotonicMs() + this.#timeoutMs);
+    this.#armedAtMs = clock.monotonicMs();
+    clock.arm(this, this.#armedAtMs + this.#timeoutMs);
   }
 
   #disarm(): void {
-    if (this.#isArmed) this.#options.clock.disarm(this);
-    this.#isArmed = false;
+    if (this.#armedAtMs !== undefined) this.#options.clock.disarm(this);
+    this.#armedAtMs = undefined;
   }
 }
 

@@ -7,6 +7,7 @@ import {
 } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
 import { benchRoute } from './bench-routes.ts';
+import { readListening } from '../listening.ts';
 import { tellFigures } from '../process-figures.ts';
 
 // What plain grpc-js with ts-proto takes to answer one fixed message of the same size: the base of the ratio.
@@ -28,9 +29,13 @@ server.addService(
   { resolve: ResolverServiceService.resolve },
   { resolve: (_call: unknown, callback: sendUnaryData<ResolveResponse>) => callback(null, response) },
 );
-server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+const { socketPath, tls } = readListening(process.env);
+const address = socketPath === undefined ? '127.0.0.1:0' : `unix:${socketPath}`;
+const own = tls && [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }];
+const serverCredentials = own ? ServerCredentials.createSsl(null, own) : ServerCredentials.createInsecure();
+server.bindAsync(address, serverCredentials, (error, port) => {
   if (error !== null) throw error;
-  process.send?.({ address: `127.0.0.1:${port}` });
+  process.send?.({ address: socketPath === undefined ? `127.0.0.1:${port}` : address });
 });
 tellFigures();
 process.once('disconnect', () => process.exit(0));

@@ -4,13 +4,13 @@ import { clientPreface, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { frame, FrameSplitter, settingsPayload } from '../../support/sidecar-wire/frames.ts';
 import { attackerConnections, attacks, type Attack } from './attacks.ts';
 
-// BENCH_ATTACK on BENCH_ADDRESS, from four connections that come back whenever they are closed, until asked what came of it.
+// BENCH_ATTACK on BENCH_ADDRESS, from some connections that come back whenever they are closed, until asked what came of it.
 const attack = attacks.find(({ name }) => name === process.env['BENCH_ATTACK']);
 const [host = '', port = ''] = (process.env['BENCH_ADDRESS'] ?? '').split(':');
 const codes: Record<string, number> = {};
 if (attack === undefined) throw new Error('there is no such attack');
 
-for (let index = 0; index < attackerConnections; index++) void keepAttacking(attack);
+for (let index = 0; index < (attack.connections ?? attackerConnections); index++) void keepAttacking(attack);
 process.send?.({ address: `${host}:${port}` });
 process.on('message', () => process.send?.(codes));
 process.once('disconnect', () => process.exit(0));
@@ -29,8 +29,12 @@ function attackOnce({ settings = [], first, again, reads }: Attack): Promise<str
     const splitter = new FrameSplitter();
     let index = 0;
     const send = (): void => {
-      for (let count = 0; count < 20 && again !== undefined && socket.writable; count++)
-        if (!socket.write(again(index++))) return void socket.once('drain', () => setImmediate(send));
+      for (let count = 0; count < 20 && again !== undefined && socket.writable; count++) {
+        const bytes = again(index++);
+        // It has said all.
+        if (bytes === undefined) return;
+        if (!socket.write(bytes)) return void socket.once('drain', () => setImmediate(send));
+      }
       if (again !== undefined && !socket.destroyed) setImmediate(send);
     };
     socket.on('connect', () => {

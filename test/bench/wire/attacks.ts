@@ -1,6 +1,6 @@
 import type { ErrorName } from '../../../sidecar/wire/error-code.ts';
 import { clientPreface, frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
-import { wireLimits } from '../../../sidecar/wire/limits.ts';
+import { streamBytes, wireLimits } from '../../../sidecar/wire/limits.ts';
 import { frame, plainBlock, settingsPayload, uint32 } from '../../support/sidecar-wire/frames.ts';
 
 const { DATA, HEADERS, RST_STREAM, SETTINGS, PRIORITY, PING, WINDOW_UPDATE, CONTINUATION } = frameTypes;
@@ -12,7 +12,9 @@ export type Attack = {
   readonly settings?: readonly (readonly [identifier: number, value: number])[];
   readonly first?: Buffer;
   /** Undefined: nothing more, the connection is only held. */
-  readonly again?: (index: number) => Buffer;
+  readonly again?: (index: number) => Buffer | undefined;
+  /** Not given: `attackerConnections`. */
+  readonly connections?: number;
   /** Whether it reads what comes. */
   readonly reads: boolean;
   /** How its connections must be ended, at the latest after so long; `closed`: who does not read, is told nothing. */
@@ -22,6 +24,8 @@ export type Attack = {
 
 /** Of each attack, at the same time. */
 export const attackerConnections = 4;
+/** As many as it takes to hold all that connections share, and one. */
+const budgetConnections = Math.ceil(wireLimits.heldBytesMaxOfAll / (wireLimits.streamsMax * streamBytes)) + 1;
 
 const request = (method: string): Buffer =>
   plainBlock([
@@ -110,6 +114,15 @@ export const attacks: readonly Attack[] = [
     again: (index) => frame(HEADERS, END_HEADERS, idOf(index), never),
     reads: true,
     ...atOnce,
+  },
+  {
+    // Legal, but for the PING that nobody answers: what the others share is spent, and nobody may be the worse for it.
+    name: 'streams that spend the budget',
+    connections: budgetConnections,
+    again: (index) => (index < wireLimits.streamsMax ? frame(HEADERS, END_HEADERS, idOf(index), never) : undefined),
+    reads: true,
+    endedBy: 'closed',
+    endsAfterMs: lateMs(2 * wireLimits.keepaliveMs),
   },
   {
     name: 'half a preface',

@@ -3,7 +3,7 @@ import { createConnection } from 'node:net';
 import { sidecarRuntime } from '../../../deploy/embedded/sidecar-runtime.ts';
 import { WheelClock } from '../../../sidecar/front/wheel-clock.ts';
 import { GrpcClient } from '../../../sidecar/wire/grpc/grpc-client.ts';
-import { wireLimits } from '../../../sidecar/wire/limits.ts';
+import { streamBytes, wireLimits } from '../../../sidecar/wire/limits.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import type { BenchOptions } from '../bench-options.ts';
 import { percentile, printTable } from '../report.ts';
@@ -107,8 +107,6 @@ function peakMiB(pid: number): number {
 
 /** What may be garbage, beside what is held, before V8 collects it: it lets a heap grow to some times of what it held before. */
 const garbageFactor = 3;
-/** A stream with its call, as in limits.ts. */
-const streamBytes = 1_024;
 
 /** What the limits let a server hold for the attacker: a second's worth of connections may still be about to close, and hold no streams. */
 function heldBytesMax(): number {
@@ -119,6 +117,7 @@ function heldBytesMax(): number {
     limits.headerBlockBytesMax +
     limits.headerListBytesMax +
     2 * limits.headerTableBytes +
-    limits.streamsMax * streamBytes;
+    limits.streamsMax * streamBytes +
+    limits.ownBytes;
   return limits.heldBytesMaxOfAll + attackerConnections * perConnection;
 }

@@ -1,35 +1,57 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { clientPreface, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { frame } from '../../support/sidecar-wire/frames.ts';
+import { makeSocketDirectory } from '../../support/sidecar.ts';
 import type { BenchOptions } from '../bench-options.ts';
+import { variablesOf } from '../listening.ts';
 import { median, printTable } from '../report.ts';
 import { spawnServer, type BenchServer } from '../spawn-server.ts';
 
 const bytesCaller = 'test/bench/wire/client-process.ts';
 const libraryCaller = 'test/bench/wire/library-process.ts';
 
+type Caller = readonly [name: string, kind: string, script: string];
+
 /** Calls of bytes, and calls of the client library, which reads and writes messages, over either. */
-const callers = [
+const callers: readonly Caller[] = [
   ['grpc-js', 'grpc-js', bytesCaller],
   ['wire', 'wire', bytesCaller],
   ['library on grpc-js', 'grpc-js', libraryCaller],
   ['library on wire', 'wire', libraryCaller],
   // What a call would cost if HTTP/2 and gRPC cost nothing: the same bytes over a socket of `node:net`.
   ['a bare socket', 'socket', bytesCaller],
-] as const;
+];
+const bytesCallers = callers.filter(([, , script]) => script === bytesCaller);
 
 /** What a call costs its caller, and what connections that do nothing cost a server. */
-export async function benchWireClient({ rounds, seconds }: BenchOptions): Promise<void> {
-  await using engine = await spawnServer('test/bench/wire/engine-server.ts', {});
+export async function benchWireClient(options: BenchOptions): Promise<void> {
+  await using directory = await makeSocketDirectory();
+  const listening = { socketPath: join(directory.path, 'engine'), tls: undefined };
+  await using overTcp = await spawnServer('test/bench/wire/engine-server.ts', {});
+  await using overUnix = await spawnServer('test/bench/wire/engine-server.ts', variablesOf(listening));
+  const rows = [
+    ...(await callersOf(overTcp, callers, options)),
+    ...(await callersOf(overUnix, bytesCallers, options)).map(([load, ...rest]) => [`${load}, unix`, ...rest]),
+  ];
+  printTable(['load', 'client', 'calls/s', 'client CPU us/call'], rows);
+  await idleConnections();
+}
+
+async function callersOf(
+  server: BenchServer,
+  those: readonly Caller[],
+  { rounds, seconds }: BenchOptions,
+): Promise<(string | number)[][]> {
   const rows: (string | number)[][] = [];
   for (const depth of [1, 64]) {
-    const here = callers.filter(([, kind]) => kind !== 'socket' || depth === 1);
+    const here = those.filter(([, kind]) => kind !== 'socket' || depth === 1);
     const figures = new Map<string, { calls: number; cpuUs: number }[]>(here.map(([name]) => [name, []]));
     for (let round = 0; round < rounds; round++) {
       for (const [name, kind, script] of here) {
-        const variables = { BENCH_ADDRESS: engine.address, BENCH_CLIENT: kind, BENCH_DEPTH: String(depth) };
+        const variables = { BENCH_ADDRESS: server.address, BENCH_CLIENT: kind, BENCH_DEPTH: String(depth) };
         await using client = await spawnServer(script, variables, 1);
         figures.get(name)?.push((await client.ask(String(seconds))) as { calls: number; cpuUs: number });
       }
@@ -42,8 +64,7 @@ export async function benchWireClient({ rounds, seconds }: BenchOptions): Promis
         median(runs.map(({ cpuUs }) => cpuUs)),
       ]);
   }
-  printTable(['load', 'client', 'calls/s', 'client CPU us/call'], rows);
-  await idleConnections();
+  return rows;
 }
 
 async function idleConnections(): Promise<void> {

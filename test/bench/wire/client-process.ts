@@ -8,11 +8,14 @@ import { wireLimits } from '../../../sidecar/wire/limits.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { connectInPlace } from '../../../src/platform/connect-in-place.ts';
 import { afterCallers, afterSockets } from '../../../src/platform/turns.ts';
+import { connectionTo } from '../connection-to.ts';
 import { frame, plainBlock, uint32 } from '../../support/sidecar-wire/frames.ts';
 
 // Calls BENCH_ADDRESS with BENCH_CLIENT (grpc-js, wire or socket), BENCH_DEPTH at a time; says what its own CPU was for each.
 const address = process.env['BENCH_ADDRESS'] ?? '';
-const [host = '', port = ''] = address.split(':');
+const to = connectionTo(address);
+/** What a call says of the server; the path of a socket is no authority. */
+const authority = 'path' in to ? 'localhost' : address;
 const depth = Number(process.env['BENCH_DEPTH']);
 const path = '/trafficmanager.v1.ResolverService/Resolve';
 const message = Buffer.alloc(35, 0x61);
@@ -21,14 +24,14 @@ const call = calls[process.env['BENCH_CLIENT'] as keyof typeof calls]();
 
 function wireCall(): () => Promise<unknown> {
   const client = new GrpcClient({
-    authority: address,
+    authority,
     isSecure: false,
     clock: new WheelClock(systemClock),
     schedule: afterSockets,
     scheduleSoon: afterCallers,
     limits: wireLimits,
     messageBytesMax: 1_000_000,
-    connect: () => connectInPlace({ host, port: Number(port), noDelay: true }),
+    connect: () => connectInPlace({ ...to, noDelay: true }),
   });
   return () => client.unary(path, message, { timeoutMs: 10_000 });
 }
@@ -46,7 +49,7 @@ function grpcJsCall(): () => Promise<unknown> {
 
 /** No client at all: the bytes of a call into a socket, and whatever comes back until a stream ends. One at a time. */
 function socketCall(): () => Promise<unknown> {
-  const socket = createConnection({ host, port: Number(port), noDelay: true });
+  const socket = createConnection({ ...to, noDelay: true });
   // The engine says all of an answer in one write.
   socket.on('data', (chunk: Buffer) => {
     if (endsStream(chunk)) answered?.();
@@ -66,7 +69,7 @@ function socketCall(): () => Promise<unknown> {
     [':method', 'POST'],
     [':scheme', 'http'],
     [':path', path],
-    [':authority', address],
+    [':authority', authority],
     ['te', 'trailers'],
     ['content-type', 'application/grpc+proto'],
   ]);

@@ -9,10 +9,12 @@ import { WireClient } from '../../../sidecar/wire/wire-client.ts';
 import { WireServer } from '../../../sidecar/wire/wire-server.ts';
 import { systemClock } from '../../../src/platform/clock.ts';
 import { afterSockets as schedule } from '../../../src/platform/turns.ts';
+import { connectionTo } from '../connection-to.ts';
+import { readListening } from '../listening.ts';
 import { constantAnswer } from './constant-answer.ts';
 import { tellFigures } from '../process-figures.ts';
 
-// The engine by itself: BENCH_UPSTREAM not set, it answers a constant; set, it passes everything on to that address.
+// The engine by itself, where it is told to listen: BENCH_UPSTREAM not set, it answers a constant; set, it passes everything on to that address.
 const clock = new WheelClock(systemClock);
 const upstream = process.env['BENCH_UPSTREAM'];
 const backlogBytes = wireLimits.streamBacklogBytes;
@@ -23,10 +25,7 @@ const client = new WireClient({
   schedule,
   limits: wireLimits,
   repeated: new Set(),
-  connect: () => {
-    const [host = '', port = ''] = (upstream ?? '').split(':');
-    return createConnection({ host, port: Number(port), noDelay: true });
-  },
+  connect: () => createConnection({ ...connectionTo(upstream ?? ''), noDelay: true }),
 });
 const acceptor = new GrpcAcceptor({
   methods,
@@ -37,7 +36,10 @@ const acceptor = new GrpcAcceptor({
     passThrough(stream, list, isLast, { connection: client.connection(), backlogBytes }),
 });
 const server = new WireServer({ acceptor, clock, schedule, limits: wireLimits, repeated: repeatedByServer });
-const port = await server.listen({ host: '127.0.0.1', port: 0 });
-process.send?.({ address: `127.0.0.1:${port}` });
+const { socketPath, tls } = readListening(process.env);
+const port = await server.listen(socketPath === undefined ? { host: '127.0.0.1', port: 0 } : { path: socketPath }, {
+  tls,
+});
+process.send?.({ address: socketPath === undefined ? `127.0.0.1:${port}` : `unix:${socketPath}` });
 tellFigures();
 process.once('disconnect', () => process.exit(0));

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { findFreePort } from '../../../deploy/embedded/listen-address.ts';
+import { connectionTo } from '../connection-to.ts';
+import type { Listening } from '../listening.ts';
 import { cpuUsOf, pinned, type BenchServer } from '../spawn-server.ts';
 
 /** Whether a program is on this machine. */
@@ -15,32 +17,45 @@ export function isInstalled(command: string): boolean {
 /** Characters: the last lines of a process that does not come up. */
 const saidMax = 4_096;
 
-type Native = { readonly command: string; readonly parameters: (file: string) => string[]; readonly config: string };
+type Native = {
+  readonly command: string;
+  readonly parameters: (file: string) => string[];
+  readonly config: string;
+  /** What lies beside its configuration, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+};
+
+const overTcp: Listening = { socketPath: undefined, tls: undefined };
 
 /** nginx that answers every gRPC call with a fixed message of so many bytes. */
-export async function startNginxReply(messageBytes: number): Promise<BenchServer> {
-  const port = await findFreePort();
+export async function startNginxReply(messageBytes: number, listening = overTcp): Promise<BenchServer> {
+  const { socketPath, tls } = listening;
+  const address = socketPath === undefined ? await freeAddress() : `unix:${socketPath}`;
   const body = 'x'.repeat(messageBytes + 5);
-  return await start(
-    port,
-    nginx(port, `default_type application/grpc; add_trailer grpc-status 0; return 200 "${body}";`),
-  );
+  const location = `default_type application/grpc; add_trailer grpc-status 0; return 200 "${body}";`;
+  if (tls === undefined) return await start(address, nginx(address, location));
+  const native = nginx(`${address} ssl`, location, 'ssl_certificate cert.pem; ssl_certificate_key key.pem;');
+  return await start(address, { ...native, files: { 'cert.pem': tls.cert, 'key.pem': tls.key } });
+}
+
+async function freeAddress(): Promise<string> {
+  return `127.0.0.1:${await findFreePort()}`;
 }
 
 /** nginx that passes gRPC on, over up to 512 connections that it keeps. */
 export async function startNginxProxy(upstream: string): Promise<BenchServer> {
-  const port = await findFreePort();
+  const address = await freeAddress();
   return await start(
-    port,
+    address,
     nginx(
-      port,
+      address,
       'grpc_pass grpc://up;',
       `upstream up { server ${upstream}; keepalive 512; keepalive_requests 1000000000; }`,
     ),
   );
 }
 
-function nginx(port: number, location: string, before = ''): Native {
+function nginx(listen: string, location: string, before = ''): Native {
   return {
     command: 'nginx',
     parameters: (file) => ['-c', file, '-p', join(file, '..')],
@@ -50,15 +65,15 @@ http {
   access_log off; client_body_temp_path .; proxy_temp_path .; fastcgi_temp_path .; uwsgi_temp_path .; scgi_temp_path .;
   keepalive_requests 1000000000; client_max_body_size 0; grpc_read_timeout 60s;
   ${before}
-  server { listen 127.0.0.1:${port} http2; http2_max_concurrent_streams 1024; location / { ${location} } }
+  server { listen ${listen} http2; http2_max_concurrent_streams 1024; location / { ${location} } }
 }`,
   };
 }
 
 /** haproxy that passes gRPC on. */
 export async function startHaproxy(upstream: string): Promise<BenchServer> {
-  const port = await findFreePort();
-  return await start(port, {
+  const address = await freeAddress();
+  return await start(address, {
     command: 'haproxy',
     parameters: (file) => ['-db', '-f', file],
     config: `global
@@ -71,7 +86,7 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend in
-  bind 127.0.0.1:${port} proto h2
+  bind ${address} proto h2
   default_backend out
 backend out
   http-reuse always
@@ -82,8 +97,8 @@ backend out
 
 /** etcd of one member, in a directory that goes with it. */
 export async function startEtcdServer(): Promise<BenchServer> {
-  const [port, peerPort] = [await findFreePort(), await findFreePort()];
-  return await start(port, {
+  const [address, peerAddress] = [await freeAddress(), await freeAddress()];
+  return await start(address, {
     command: 'etcd',
     parameters: (file) => ['--config-file', file],
     config: `name: bench
@@ -91,19 +106,20 @@ data-dir: data
 logger: zap
 log-level: error
 log-outputs: [stderr]
-listen-client-urls: http://127.0.0.1:${port}
-advertise-client-urls: http://127.0.0.1:${port}
-listen-peer-urls: http://127.0.0.1:${peerPort}
-initial-advertise-peer-urls: http://127.0.0.1:${peerPort}
-initial-cluster: bench=http://127.0.0.1:${peerPort}
+listen-client-urls: http://${address}
+advertise-client-urls: http://${address}
+listen-peer-urls: http://${peerAddress}
+initial-advertise-peer-urls: http://${peerAddress}
+initial-cluster: bench=http://${peerAddress}
 `,
   });
 }
 
-async function start(port: number, { command, parameters, config }: Native): Promise<BenchServer> {
+async function start(address: string, { command, parameters, config, files = {} }: Native): Promise<BenchServer> {
   const directory = mkdtempSync(join(tmpdir(), 'bench-native-'));
   const file = join(directory, 'server.conf');
   writeFileSync(file, config);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
   const child = spawn(...pinned(0, command, parameters(file)), { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory });
   const pid = child.pid ?? 0;
   // Kept for a start that fails: etcd writes of all that it does, whatever its level.
@@ -112,13 +128,13 @@ async function start(port: number, { command, parameters, config }: Native): Pro
     said = (said + text).slice(-saidMax);
   });
   try {
-    await untilListening(port, () => child.exitCode !== null);
+    await untilListening(address, () => child.exitCode !== null);
   } catch (error) {
     child.kill('SIGKILL');
     throw new Error(`${command} does not serve:\n${said}`, { cause: error });
   }
   return {
-    address: `127.0.0.1:${port}`,
+    address,
     pid,
     cpuUs: () => cpuUsOf(pid),
     ask: () => Promise.reject(new Error('it answers no messages')),
@@ -130,17 +146,17 @@ async function start(port: number, { command, parameters, config }: Native): Pro
   };
 }
 
-async function untilListening(port: number, isGone: () => boolean): Promise<void> {
+async function untilListening(address: string, isGone: () => boolean): Promise<void> {
   const endMs = performance.now() + 5_000;
   for (;;) {
-    const socket = createConnection({ host: '127.0.0.1', port });
+    const socket = createConnection(connectionTo(address));
     const isUp = await new Promise<boolean>((resolve) => {
       socket.on('connect', () => resolve(true));
       socket.on('error', () => resolve(false));
     });
     socket.destroy();
     if (isUp) return;
-    if (isGone() || performance.now() > endMs) throw new Error(`nothing listens on ${port}`);
+    if (isGone() || performance.now() > endMs) throw new Error(`nothing listens on ${address}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
