@@ -5,7 +5,7 @@ import { packPlace, type Place, type Slabs, startOf } from './slabs.ts';
 export interface Named {
   readonly place: Place | undefined;
   readonly nameBytes: number;
-  /** Reads, of whatever somebody who finds it reads next, what is farthest away. */
+  /** Reads what somebody who finds it reads next, as far away as that is. Never below 0. */
   touch(): number;
 }
 
@@ -25,7 +25,6 @@ export class GroupIndex<Entry extends Named> {
   #rows = new Int32Array(rowLength * placesMin);
   #entries: (Entry | undefined)[] = emptyPlaces(placesMin);
   #size = 0;
-  #touched = 0;
 
   constructor(slabs: Slabs) {
     this.#slabs = slabs;
@@ -41,9 +40,9 @@ export class GroupIndex<Entry extends Named> {
       // Most others are told by their hashes.
       if (rows[rowLength * row] !== hash) continue;
       const entry = this.#entries[row];
-      // Kept, or the compiler would leave the reading out.
-      this.#touched = entry?.touch() ?? 0;
-      if (this.#isNamed(packed, bytes, start, end)) return entry;
+      // Always so; asked so that the compiler does not leave the reading out, while the processor goes on without an answer.
+      const isTouched = entry !== undefined && entry.touch() >= 0;
+      if (isTouched && this.#isNamed(packed, bytes, start, end)) return entry;
     }
   }
 
