@@ -323,26 +323,27 @@ export class StreamTable implements StreamCarrier {
       const leadBytes = lead?.length ?? 0;
       const to = Math.min(end, from + this.#frameBytesMax - leadBytes);
       const payload = leadBytes + to - from;
-      const at = output.data(stream.id, payload, isLast && to === end);
+      const at = this.#beginFrame(stream, payload, isLast && to === end);
       if (lead !== undefined) output.buffer.set(lead, at);
       output.buffer.set(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to), at + leadBytes);
-      this.#sendWindow -= payload;
-      stream.sendWindow -= payload;
       lead = undefined;
       from = to;
-      this.#windowUpdatesExpected += windowUpdatesPerDataFrame;
     } while (from < end);
     this.#options.onMoved();
   }
 
   beginData(stream: Stream, bytes: number): number {
     if (bytes > this.#frameBytesMax) return -1;
-    const at = this.#options.output.data(stream.id, bytes, false);
+    this.#options.onMoved();
+    return this.#beginFrame(stream, bytes, false);
+  }
+
+  /** DATA that is counted: where its payload goes. */
+  #beginFrame(stream: Stream, bytes: number, isLast: boolean): number {
     this.#sendWindow -= bytes;
     stream.sendWindow -= bytes;
     this.#windowUpdatesExpected += windowUpdatesPerDataFrame;
-    this.#options.onMoved();
-    return at;
+    return this.#options.output.data(stream.id, bytes, isLast);
   }
 
   get output(): Buffer {
