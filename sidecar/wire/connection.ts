@@ -220,8 +220,7 @@ export class Connection implements FrameReceiver, Watched {
     // Nothing but padding is nothing, too.
     if (start === end && !isLast) this.#controlFrames.count();
     // §8.1: also of a response, the body comes after the header list.
-    if (!stream.mayHaveBody || !this.#streams.countBody(stream, end - start, isLast))
-      return this.#refuse(stream, 'PROTOCOL_ERROR');
+    if (!stream.mayHaveBody || !stream.countBody(end - start, isLast)) return this.#refuse(stream, 'PROTOCOL_ERROR');
     if (bytes > end - start) stream.used(bytes - (end - start));
     const { consumer } = stream;
     if (isLast) stream.advance('ended_remote');
@@ -263,7 +262,7 @@ export class Connection implements FrameReceiver, Watched {
     const problem = list.isTooLarge ? undefined : list.problemAs('request');
     if (dependsOnItself || problem !== undefined) return this.#refuse(stream, 'PROTOCOL_ERROR');
     stream.bodyBytesLeft = list.contentLength;
-    if (isLast && !this.#streams.countBody(stream, 0, true)) return this.#refuse(stream, 'PROTOCOL_ERROR');
+    if (isLast && !stream.countBody(0, true)) return this.#refuse(stream, 'PROTOCOL_ERROR');
     if (isLast) stream.advance('ended_remote');
     acceptor?.accept(stream, list, isLast);
   }

@@ -201,13 +201,6 @@ export class StreamTable implements StreamCarrier {
     return true;
   }
 
-  /** Holds a body against its content-length (§8.1.1); false: they differ. */
-  countBody(stream: Stream, bytes: number, isLast: boolean): boolean {
-    if (stream.bodyBytesLeft === undefined) return true;
-    stream.bodyBytesLeft -= bytes;
-    return stream.bodyBytesLeft >= 0 && (!isLast || stream.bodyBytesLeft === 0);
-  }
-
   /**
    * Header blocks on a stream that is there: trailers, or of a server its response, and informational ones before it (§8.1).
    * Answers the error that the stream is to be reset with, if it is.
@@ -225,7 +218,7 @@ export class StreamTable implements StreamCarrier {
       stream.mayHaveBody = true;
       stream.bodyBytesLeft = list.contentLength;
     }
-    return !isLast || this.countBody(stream, 0, true) ? undefined : 'PROTOCOL_ERROR';
+    return !isLast || stream.countBody(0, true) ? undefined : 'PROTOCOL_ERROR';
   }
 
   /** Counts a WINDOW_UPDATE; false: the peer has no reason for it. */

@@ -102,6 +102,13 @@ export class Stream {
     return this.state === 'closed';
   }
 
+  /** Holds a body against its content-length (RFC 9113 §8.1.1); false: they differ. */
+  countBody(bytes: number, isLast: boolean): boolean {
+    if (this.bodyBytesLeft === undefined) return true;
+    this.bodyBytesLeft -= bytes;
+    return this.bodyBytesLeft >= 0 && (!isLast || this.bodyBytesLeft === 0);
+  }
+
   sendHeaders(fields: readonly HeaderField[], isLast: boolean): void {
     if (!maySend(this.state)) return;
     this.#carrier.writeHeaders(this, fields, isLast);
