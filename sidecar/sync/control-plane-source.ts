@@ -66,7 +66,7 @@ export class ControlPlaneSource implements ChangeSource {
       for await (const message of messages) {
         // A message that waits for its turn is not the source's silence: with many tenants that may take longer than one.
         silence.pause();
-        const told = await this.#slices.run(() => assembly.take(message));
+        const told = await this.#slices.runSteps(assembly.take(message));
         silence.broken();
         if (told === 'part') continue;
         proofs.moved();
@@ -117,8 +117,8 @@ class Assembly {
     this.#askedAtMs = clock.monotonicMs();
   }
 
-  /** Whether what was told is whole now, or this was a part of it. */
-  take(message: WatchResponse): 'whole' | 'part' {
+  /** In steps, between which others may have their turn. Whether what was told is whole now, or this was a part of it. */
+  *take(message: WatchResponse): Generator<void, 'whole' | 'part', void> {
     const { event, revision, commitId } = message;
     const position: Position = { revision: Number(revision), commitId };
     switch (event?.$case) {
@@ -131,14 +131,8 @@ class Assembly {
         if (!event.value.last) return 'part';
         this.#sink.snapshot({ position, routes: [], policies: [] }, this.#provenMs(message));
         return 'whole';
-      case 'changeBatch': {
-        for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
-        if (event.value.continued) return 'part';
-        const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(event.value) };
-        this.#changes = [];
-        this.#sink.changes(range, this.#provenMs(message));
-        return 'whole';
-      }
+      case 'changeBatch':
+        return yield* this.#takeBatch(message, event.value, position);
       case 'progress':
         if (this.#isFiltered && position.revision > this.#sink.held.position.revision)
           this.#sink.changes(
@@ -150,6 +144,33 @@ class Assembly {
       case undefined:
         throw new Error('the source sent an event that this program does not know');
     }
+  }
+
+  /** A transaction that is whole is told before the next begins, a range and what ends the message with its last change. */
+  *#takeBatch(
+    message: WatchResponse,
+    batch: ChangeBatch,
+    position: Position,
+  ): Generator<void, 'whole' | 'part', void> {
+    const isRange = this.#isFiltered || batch.coalescedAfter !== undefined;
+    for (const wire of batch.changes) {
+      if (!isRange) this.#tellTransaction();
+      this.#changes.push(changeFromWire(wire));
+      yield;
+    }
+    if (batch.continued) return 'part';
+    const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(batch) };
+    this.#changes = [];
+    this.#sink.changes(range, this.#provenMs(message));
+    return 'whole';
+  }
+
+  #tellTransaction(): void {
+    const last = this.#changes.at(-1);
+    if (last === undefined || last.revision !== last.commitRevision) return;
+    const position = { revision: last.revision, commitId: last.commitId };
+    this.#sink.changes({ changes: this.#changes, position, coalescedAfter: undefined }, undefined);
+    this.#changes = [];
   }
 
   /** The first message was sent after the watch was asked for, and so was what it tells of certain at that moment less its staleness. */
