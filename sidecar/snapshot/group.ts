@@ -16,6 +16,7 @@ import {
   type BlockRoute,
   type Span,
 } from './group-block.ts';
+import { ReceivedRoute } from '../../src/wire/received-route.ts';
 import { HeldPolicy } from './held-policy.ts';
 import type { Used } from './recency.ts';
 import type { Named } from './group-index.ts';
@@ -223,5 +224,6 @@ function rebuilt(
 function toBlockRoute(route: Route): BlockRoute | undefined {
   const { state } = route.lifecycle;
   if (state === 'DELETED') return undefined;
-  return { version: route.key.version, lifecycle: { state }, answer: spanOf(encodeRouteAnswer(route)) };
+  const answer = route instanceof ReceivedRoute ? route.encodeAnswer() : encodeRouteAnswer(route);
+  return { version: route.key.version, lifecycle: { state }, answer: spanOf(answer) };
 }
