@@ -6,9 +6,11 @@ import type { ChangeSink } from '../../../sidecar/sync/change-source.ts';
 import { ControlPlaneSource } from '../../../sidecar/sync/control-plane-source.ts';
 import { TrafficManagerError } from '../../../src/client/traffic-manager-error.ts';
 import type { Change } from '../../../src/domain/change.ts';
+import { Change as WireChange } from '../../../src/gen/trafficmanager/v1/change.ts';
 import type { GetPositionResponse, WatchResponse } from '../../../src/gen/trafficmanager/v1/watch_service.ts';
-import { changeToWire } from '../../../src/wire/change-wire.ts';
+import { changeFromWire, changeToWire } from '../../../src/wire/change-wire.ts';
 import { routeToWire } from '../../../src/wire/route-wire.ts';
+import { encodeChange } from '../../../src/wire/watch-wire.ts';
 import { policyToWire } from '../../../src/wire/traffic-policy-wire.ts';
 import { createRoute, exampleKey, setDefaultVersion } from '../../fakes/example-configuration.ts';
 import { wholeSnapshots } from '../../fakes/sidecar-whole-snapshots.ts';
@@ -41,6 +43,14 @@ function wholeBatch({ changes, position, coalescedAfter }: ChangeRange, stalenes
 
 function answer({ revision, commitId }: SidecarHistory['position'], stalenessMs = 0): GetPositionResponse {
   return { revision: BigInt(revision), commitId, stalenessMs: BigInt(stalenessMs) };
+}
+
+/** What was told, as objects. */
+function decoded(range: ChangeRange): ChangeRange {
+  return {
+    ...range,
+    changes: range.changes.map((change) => changeFromWire(WireChange.decode(encodeChange(change)))),
+  };
 }
 
 /** Lets everything go on that waits for nothing but its turn. */
@@ -195,10 +205,48 @@ test('a transaction in several messages is told as one', async () => {
   await stream.send(batch(before, committed.slice(1, 2), true));
   expect(changes).toEqual([]);
   await stream.send(batch(history.position, committed.slice(2)));
-  expect(changes).toEqual([rangeOf(committed)]);
+  expect(changes.map(decoded)).toEqual([rangeOf(committed)]);
   const next = history.commit(createRoute(exampleKey('v4')));
   await stream.send(batch(history.position, next));
-  expect(changes[1]).toEqual(rangeOf(next));
+  expect(changes.map(decoded)[1]).toEqual(rangeOf(next));
+});
+
+test('transactions in one message are told one by one, and others have their turn in between', async () => {
+  const { scripted, clock, sink, changes } = start();
+  const turns: (() => void)[] = [];
+  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5, schedule: (run) => turns.push(run) });
+  const history = new SidecarHistory('acme');
+  const before = history.position;
+  const transactions = [['v1', 'v2'], ['v3'], ['v4']].map((versions) =>
+    history.commit(...versions.map((version) => createRoute(exampleKey(version)))),
+  );
+  // Whatever is done takes as long as a slice.
+  sink.changes = (range) => {
+    changes.push(range);
+    clock.advance(sidecarLimits.slices.sliceMsMax);
+  };
+  void source.follow('acme', before, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  void stream.send(batch(history.position, transactions.flat()));
+  for (const [count, transaction] of transactions.entries()) {
+    await everybodysTurn();
+    expect(turns).toHaveLength(1);
+    turns.shift()?.();
+    expect(changes.map(decoded)).toHaveLength(count + 1);
+    expect(changes.map(decoded)[count]).toEqual(rangeOf(transaction));
+  }
+});
+
+test('a coalesced range of several transactions is told as one', async () => {
+  const { scripted, source, sink, changes } = start();
+  const history = new SidecarHistory('acme');
+  const before = history.position;
+  const committed = ['v1', 'v2', 'v3'].flatMap((version) => history.commit(createRoute(exampleKey(version))));
+  void source.follow('acme', before, sink, new AbortController().signal);
+  const stream = await scripted.stream(1);
+  const range = { ...rangeOf(committed), coalescedAfter: before.revision };
+  await stream.send(wholeBatch(range, 0));
+  expect(changes.map(decoded)).toEqual([range]);
 });
 
 test('a source that ends without a reason is cut off, like one that fails', async () => {
@@ -313,7 +361,8 @@ test('an answer that speaks of more than is held counts once that is held, still
   await stream.send(wholeBatch(rangeOf(committed[0] ?? []), 0));
   clock.advance(100);
   await stream.send(wholeBatch(rangeOf([...(committed[1] ?? []), ...(committed[2] ?? [])]), 0));
-  expect(proofs.slice(1)).toEqual([undefined, undefined, 100]);
+  // A proof of each transaction's own would be one of the whole message: it comes when that is held.
+  expect(proofs.slice(1)).toEqual([undefined, undefined, undefined, 100]);
 });
 
 test('who is always behind the newest answer has what older ones prove', async () => {
