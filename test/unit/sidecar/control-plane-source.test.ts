@@ -211,44 +211,6 @@ test('a transaction in several messages is told as one', async () => {
   expect(changes.map(decoded)[1]).toEqual(rangeOf(next));
 });
 
-test('transactions in one message are told one by one, and others have their turn in between', async () => {
-  const { scripted, clock, sink, changes } = start();
-  const turns: (() => void)[] = [];
-  const source = new ControlPlaneSource(scripted, { clock, random: () => 0.5, schedule: (run) => turns.push(run) });
-  const history = new SidecarHistory('acme');
-  const before = history.position;
-  const transactions = [['v1', 'v2'], ['v3'], ['v4']].map((versions) =>
-    history.commit(...versions.map((version) => createRoute(exampleKey(version)))),
-  );
-  // Whatever is done takes as long as a slice.
-  sink.changes = (range) => {
-    changes.push(range);
-    clock.advance(sidecarLimits.slices.sliceMsMax);
-  };
-  void source.follow('acme', before, sink, new AbortController().signal);
-  const stream = await scripted.stream(1);
-  void stream.send(batch(history.position, transactions.flat()));
-  for (const [count, transaction] of transactions.entries()) {
-    await everybodysTurn();
-    expect(turns).toHaveLength(1);
-    turns.shift()?.();
-    expect(changes.map(decoded)).toHaveLength(count + 1);
-    expect(changes.map(decoded)[count]).toEqual(rangeOf(transaction));
-  }
-});
-
-test('a coalesced range of several transactions is told as one', async () => {
-  const { scripted, source, sink, changes } = start();
-  const history = new SidecarHistory('acme');
-  const before = history.position;
-  const committed = ['v1', 'v2', 'v3'].flatMap((version) => history.commit(createRoute(exampleKey(version))));
-  void source.follow('acme', before, sink, new AbortController().signal);
-  const stream = await scripted.stream(1);
-  const range = { ...rangeOf(committed), coalescedAfter: before.revision };
-  await stream.send(wholeBatch(range, 0));
-  expect(changes.map(decoded)).toEqual([range]);
-});
-
 test('a source that ends without a reason is cut off, like one that fails', async () => {
   const { scripted, source, sink } = start();
   const following = source.follow('acme', undefined, sink, new AbortController().signal);
