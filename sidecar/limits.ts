@@ -2,7 +2,7 @@ import { limits } from '../src/domain/limits.ts';
 
 /** Bounds of a sidecar. */
 export const sidecarLimits = {
-  /** What a tenant's window keeps for the watchers of this sidecar: at 1.6 KB a change 1.6 MB a busy tenant. */
+  /** What a tenant's window keeps for the watchers of this sidecar: at 1 KB a change, most of it bytes, 1 MB a busy tenant. */
   window: { changesMax: 1_000, bytesMax: 4 * 1024 * 1024 },
   /**
    * Groups (a service in an environment) of all tenants, at most; fewer where fewer of the lightest fill the bytes: 144,632 in 64 MiB.
