@@ -2,7 +2,7 @@ import { limits } from '../src/domain/limits.ts';
 
 /** Bounds of a sidecar. */
 export const sidecarLimits = {
-  /** What a tenant's window keeps for the watchers of this sidecar: at 1.6 KB a change 1.6 MB a busy tenant. */
+  /** What a tenant's window keeps for the watchers of this sidecar: at 1 KB a change, most of it bytes, 1 MB a busy tenant. */
   window: { changesMax: 1_000, bytesMax: 4 * 1024 * 1024 },
   /**
    * Groups (a service in an environment) of all tenants, at most; fewer where fewer of the lightest fill the bytes: 144,632 in 64 MiB.
@@ -24,11 +24,12 @@ export const sidecarLimits = {
   askMsMax: 3_000,
   reconnectBackoff: { baseMs: 100, maxMs: 5_000 },
   /**
-   * What a source tells is applied in slices, between which sockets are looked at: at 50 µs a change four of them, so that a lookup waits
-   * about as long again as it takes on a quiet machine (0.1 to 0.2 ms). After a wait for its turn half as long as that, so a third of the
+   * What a source tells is applied in slices, between which sockets are looked at: at 30 to 50 µs a change one or two of them, so that a
+   * lookup waits half as long again as it takes on a quiet machine (0.1 ms). Of 0.2 ms a slice had five, and 1 % of the lookups waited for
+   * one at 1,000 changes/s, which come some at a time. After a wait for its turn half as long as that, so a third of the
    * time however busy the rest: 6,000 changes/s. At most a hundredth of half a second, which is what a caller's deadline may be.
    */
-  slices: { sliceMsMin: 0.2, sliceMsMax: 5, sharePerWait: 0.5 },
+  slices: { sliceMsMin: 0.05, sliceMsMax: 5, sharePerWait: 0.5 },
   /** How long a lookup without a deadline waits for a snapshot or a revision, ms. */
   defaultWaitMs: 5_000,
   /** Left of a deadline to get a refusal to the caller, ms. */

@@ -35,22 +35,49 @@ export function encodeBlock({ policy, routes }: BlockContent): Span {
   const each = Array.from(routes);
   const policyBytes = policy === undefined ? 0 : policy.end - policy.start;
   let bytes = groupHeadBytes + policyBytes;
-  for (const { version, answer } of each) bytes += routeHeadBytes + version.length + answer.end - answer.start;
+  for (const { version, answer } of each) bytes += routeBytes(version, answer);
   const block = Buffer.allocUnsafe(bytes);
   block.writeUInt32LE(policyBytes, 0);
   block.writeUInt32LE(each.length, 4);
   policy?.buffer.copy(block, groupHeadBytes, policy.start, policy.end);
   let at = groupHeadBytes + policyBytes;
-  for (const { version, lifecycle, answer } of each) {
-    block.writeUInt32LE(answer.end - answer.start, at);
-    block[at + 4] = states.indexOf(lifecycle.state);
-    block[at + 5] = version.length;
-    at += routeHeadBytes;
-    // Versions are ASCII, 63 characters at most.
-    at += block.write(version, at, 'latin1');
-    at += answer.buffer.copy(block, at, answer.start, answer.end);
-  }
+  for (const route of each) at = writeRoute(block, at, route);
   return { buffer: block, start: 0, end: bytes };
+}
+
+/** The block with another route in the place of a version's, at the end; undefined: without it. Nothing is made of what stays. */
+export function replaceRoute(
+  { buffer, start, end }: Span,
+  version: string,
+  route: Pick<BlockRoute, 'lifecycle' | 'answer'> | undefined,
+): Span {
+  const head = seekRoute(buffer, start, version);
+  const goneEnd = head < 0 ? end : endOfRoute(buffer, head);
+  const goneStart = head < 0 ? end : head;
+  const keptBytes = end - start - (goneEnd - goneStart);
+  const bytes = keptBytes + (route === undefined ? 0 : routeBytes(version, route.answer));
+  const block = Buffer.allocUnsafe(bytes);
+  buffer.copy(block, 0, start, goneStart);
+  buffer.copy(block, goneStart - start, goneEnd, end);
+  const count = routeCountIn(buffer, start) - (head < 0 ? 0 : 1) + (route === undefined ? 0 : 1);
+  block.writeUInt32LE(count, 4);
+  if (route !== undefined) writeRoute(block, keptBytes, { version, ...route });
+  return { buffer: block, start: 0, end: bytes };
+}
+
+function routeBytes(version: string, { start, end }: Span): number {
+  return routeHeadBytes + version.length + end - start;
+}
+
+/** Where it ends. */
+function writeRoute(block: Buffer, start: number, { version, lifecycle, answer }: BlockRoute): number {
+  block.writeUInt32LE(answer.end - answer.start, start);
+  block[start + 4] = states.indexOf(lifecycle.state);
+  block[start + 5] = version.length;
+  const at = start + routeHeadBytes;
+  // Versions are ASCII, 63 characters at most.
+  const answerAt = at + block.write(version, at, 'latin1');
+  return answerAt + answer.buffer.copy(block, answerAt, answer.start, answer.end);
 }
 
 /** `traffic_policy` of a ResolveResponse, with its tag. */

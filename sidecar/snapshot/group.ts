@@ -7,6 +7,7 @@ import {
   blockBytes,
   encodeBlock,
   endOfRoute,
+  replaceRoute,
   policyIn,
   routeAt,
   routesIn,
@@ -16,6 +17,7 @@ import {
   type BlockRoute,
   type Span,
 } from './group-block.ts';
+import { ReceivedRoute } from '../../src/wire/received-route.ts';
 import { HeldPolicy } from './held-policy.ts';
 import type { Used } from './recency.ts';
 import type { Named } from './group-index.ts';
@@ -120,7 +122,13 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
 
   /** The group as bytes, for the disk. */
   get content(): Buffer {
-    return this.#block.subarray(this.#start, this.#start + blockBytes(this.#block, this.#start));
+    const { buffer, start, end } = this.span;
+    return buffer.subarray(start, end);
+  }
+
+  /** Where these are. */
+  get span(): Span {
+    return { buffer: this.#block, start: this.#start, end: this.#start + blockBytes(this.#block, this.#start) };
   }
 
   /** Where its name begins, once it has settled. */
@@ -170,6 +178,7 @@ export class Group implements ServiceEnvironment, Counted, Named, Used {
 }
 
 const noBlock = Buffer.alloc(0);
+const emptyBlock = encodeBlock({ policy: undefined, routes: [] });
 
 /** Builds a group. Deleted routes are left out: here a route is either in it or not. */
 export function createGroup(routes: Iterable<Route>, policy: TrafficPolicy | undefined, asOf: number): Group {
@@ -204,12 +213,9 @@ export function changeGroup(group: Group | undefined, change: Change): Group | u
     const policy = subject.after && spanOf(encodePolicyAnswer(subject.after));
     return new Group(encodeBlock({ policy, routes }), subject.after && HeldPolicy.of(subject.after), revision);
   }
-  const { version } = subject.after.key;
-  const routes = Array.from(group?.blockRoutes() ?? []).filter((route) => route.version !== version);
   const after = toBlockRoute(subject.after);
-  if (after !== undefined) routes.push(after);
-  if (group === undefined) return new Group(encodeBlock({ policy: undefined, routes }), undefined, revision);
-  return rebuilt(group, routes, { asOf: revision, policy: undefined });
+  const block = replaceRoute(group?.span ?? emptyBlock, subject.after.key.version, after);
+  return new Group(block, group?.heldPolicy, revision);
 }
 
 /** With other routes, and another policy if one is given. The policy that stays keeps what was made of it: its regexes. */
@@ -227,5 +233,6 @@ function rebuilt(
 function toBlockRoute(route: Route): BlockRoute | undefined {
   const { state } = route.lifecycle;
   if (state === 'DELETED') return undefined;
-  return { version: route.key.version, lifecycle: { state }, answer: spanOf(encodeRouteAnswer(route)) };
+  const answer = route instanceof ReceivedRoute ? route.encodeAnswer() : encodeRouteAnswer(route);
+  return { version: route.key.version, lifecycle: { state }, answer: spanOf(answer) };
 }

@@ -7,6 +7,7 @@ import type { TenantView } from '../../src/domain/tenant-view.ts';
 import type { Tenant } from '../../src/domain/tenant.ts';
 import type { TrafficPolicy } from '../../src/domain/traffic-policy.ts';
 import { readGroupName } from '../../src/wire/group-name.ts';
+import { ReceivedChange } from '../../src/wire/received-change.ts';
 import { sidecarLimits } from '../limits.ts';
 import { addToGroup, changeGroup, type Group, type GroupName } from './group.ts';
 import { GroupIndex } from './group-index.ts';
@@ -213,6 +214,7 @@ export class TenantMemory implements TenantView {
     if (this.#complete && this.#digest !== undefined)
       moveDigest(this.#digest, fresh, (subject) => this.#etagOf(subject));
     for (const change of fresh) this.#apply(change);
+    for (const change of fresh) if (change instanceof ReceivedChange) change.settle();
     this.#notify();
   }
 

@@ -1,11 +1,11 @@
 import type { ServiceClient } from '../../src/client/service-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
 import type { Change, Position } from '../../src/domain/change.ts';
-import type { ChangeBatch, WatchResponse, WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
+import type { WatchServiceService } from '../../src/gen/trafficmanager/v1/watch_service.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Random } from '../../src/platform/random.ts';
 import type { Schedule } from '../../src/platform/turns.ts';
-import { changeFromWire } from '../../src/wire/change-wire.ts';
+import { receiveWatch, type ReceivedBatch, type ReceivedWatch } from '../../src/wire/received-watch.ts';
 import { routeFromWire } from '../../src/wire/route-wire.ts';
 import { policyFromWire } from '../../src/wire/traffic-policy-wire.ts';
 import { sidecarLimits } from '../limits.ts';
@@ -13,7 +13,11 @@ import { askForPositions } from './ask-for-positions.ts';
 import type { ChangeSink, ChangeSource, SourceEnd } from './change-source.ts';
 import { FreshnessProofs } from './freshness-proofs.ts';
 import { SilenceWatch } from './silence-watch.ts';
+import type { LazyWatch } from './watch-lazily.ts';
 import { WorkSlices } from './work-slices.ts';
+
+/** What it calls of a WatchService. */
+export type WatchedSource = Pick<ServiceClient<WatchServiceService>, 'getPosition'> & { readonly watch: LazyWatch };
 
 export type ControlPlaneSourceOptions = {
   readonly clock: Clock;
@@ -29,12 +33,12 @@ export type ControlPlaneSourceOptions = {
  * of the stream prove nothing, because none says how long it was under way.
  */
 export class ControlPlaneSource implements ChangeSource {
-  readonly #client: ServiceClient<WatchServiceService>;
+  readonly #client: WatchedSource;
   readonly #options: ControlPlaneSourceOptions;
   /** Of all tenants together. */
   readonly #slices: WorkSlices;
 
-  constructor(client: ServiceClient<WatchServiceService>, options: ControlPlaneSourceOptions) {
+  constructor(client: WatchedSource, options: ControlPlaneSourceOptions) {
     this.#client = client;
     this.#options = options;
     const { clock, schedule } = options;
@@ -66,7 +70,7 @@ export class ControlPlaneSource implements ChangeSource {
       for await (const message of messages) {
         // A message that waits for its turn is not the source's silence: with many tenants that may take longer than one.
         silence.pause();
-        const told = await this.#slices.run(() => assembly.take(message));
+        const told = await this.#slices.runSteps(assembly.take(message));
         silence.broken();
         if (told === 'part') continue;
         proofs.moved();
@@ -117,8 +121,9 @@ class Assembly {
     this.#askedAtMs = clock.monotonicMs();
   }
 
-  /** Whether what was told is whole now, or this was a part of it. */
-  take(message: WatchResponse): 'whole' | 'part' {
+  /** In steps, between which others may have their turn. Whether what was told is whole now, or this was a part of it. */
+  *take(bytes: Buffer): Generator<void, 'whole' | 'part', void> {
+    const message = receiveWatch(bytes);
     const { event, revision, commitId } = message;
     const position: Position = { revision: Number(revision), commitId };
     switch (event?.$case) {
@@ -131,14 +136,8 @@ class Assembly {
         if (!event.value.last) return 'part';
         this.#sink.snapshot({ position, routes: [], policies: [] }, this.#provenMs(message));
         return 'whole';
-      case 'changeBatch': {
-        for (const change of event.value.changes) this.#changes.push(changeFromWire(change));
-        if (event.value.continued) return 'part';
-        const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(event.value) };
-        this.#changes = [];
-        this.#sink.changes(range, this.#provenMs(message));
-        return 'whole';
-      }
+      case 'changeBatch':
+        return yield* this.#takeBatch(message, event.value, position);
       case 'progress':
         if (this.#isFiltered && position.revision > this.#sink.held.position.revision)
           this.#sink.changes(
@@ -152,8 +151,35 @@ class Assembly {
     }
   }
 
+  /** A transaction that is whole is told before the next begins, a range and what ends the message with its last change. */
+  *#takeBatch(
+    message: ReceivedWatch,
+    batch: ReceivedBatch,
+    position: Position,
+  ): Generator<void, 'whole' | 'part', void> {
+    const isRange = this.#isFiltered || batch.coalescedAfter !== undefined;
+    for (const change of batch.changes) {
+      if (!isRange) this.#tellTransaction();
+      this.#changes.push(change);
+      yield;
+    }
+    if (batch.continued) return 'part';
+    const range = { changes: this.#changes, position, coalescedAfter: this.#rangeStart(batch) };
+    this.#changes = [];
+    this.#sink.changes(range, this.#provenMs(message));
+    return 'whole';
+  }
+
+  #tellTransaction(): void {
+    const last = this.#changes.at(-1);
+    if (last === undefined || last.revision !== last.commitRevision) return;
+    const position = { revision: last.revision, commitId: last.commitId };
+    this.#sink.changes({ changes: this.#changes, position, coalescedAfter: undefined }, undefined);
+    this.#changes = [];
+  }
+
   /** The first message was sent after the watch was asked for, and so was what it tells of certain at that moment less its staleness. */
-  #provenMs({ stalenessMs }: WatchResponse): number | undefined {
+  #provenMs({ stalenessMs }: ReceivedWatch): number | undefined {
     if (!this.#isFirst || stalenessMs === undefined) return undefined;
     this.#isFirst = false;
     return this.#clock.monotonicMs() - this.#askedAtMs + Number(stalenessMs);
@@ -163,7 +189,7 @@ class Assembly {
    * A stream with a filter leaves changes out without a word, so that each message is all that is wanted since the one before:
    * a range. Without a filter a revision that is left out is a fault, which the follower finds.
    */
-  #rangeStart({ coalescedAfter }: ChangeBatch): number | undefined {
+  #rangeStart({ coalescedAfter }: ReceivedBatch): number | undefined {
     if (this.#isFiltered) return this.#sink.held.position.revision;
     return coalescedAfter === undefined ? undefined : Number(coalescedAfter);
   }

@@ -5,7 +5,8 @@ import {
   StreamUpdate,
   type StreamUpdate as WireUpdate,
 } from '../../src/gen/trafficmanager/v1/change_stream.ts';
-import { changeFromWire } from '../../src/wire/change-wire.ts';
+import { splitFields } from '../../src/wire/field-walk.ts';
+import { receiveChange } from '../../src/wire/received-change.ts';
 import { decodeStreamMeta } from '../../src/wire/stream-wire.ts';
 
 /** Somebody's word that a tenant is at a position, and what it has there. */
@@ -43,9 +44,15 @@ export type RelayAnswer =
   | { readonly kind: 'position'; readonly beacon: Beacon; readonly stalenessMs: number }
   | { readonly kind: 'tenant_not_found' };
 
-export function liveUpdateFrom(bytes: Uint8Array): LiveUpdate {
-  const wire = StreamUpdate.decode(bytes);
-  const changes = wire.changes.map(changeFromWire);
+/** `changes` of a StreamUpdate by its tag, in change_stream.proto. */
+const changesTag = 0x32;
+
+/** The changes in it keep bytes of their own: the message stands in a larger piece of memory, which they would hold on to. */
+export function liveUpdateFrom(message: Uint8Array): LiveUpdate {
+  const bytes = Buffer.from(message);
+  const { values, rest } = splitFields(bytes, { start: 0, end: bytes.length }, changesTag);
+  const wire = StreamUpdate.decode(rest);
+  const changes = values.map(({ start, end }) => receiveChange(bytes, start, end));
   return { ...beaconOf(wire), after: Number(wire.after), changes, continued: wire.continued };
 }
 

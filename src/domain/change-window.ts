@@ -69,21 +69,22 @@ export class ChangeWindow {
 
   /** Adds the next changes: whole transactions, following on `end` without a gap. Throws, and adds none of them, if they are not. */
   append(changes: readonly Change[]): void {
-    const units: { readonly unit: MutableUnit; readonly changes: readonly Change[] }[] = [];
-    let after = this.end.revision;
-    let first = 0;
-    for (const [index, change] of changes.entries()) {
-      if (change.revision !== after + index - first + 1)
-        throw new Error(`change ${change.revision} does not follow ${after + index - first}`);
-      if (change.revision !== change.commitRevision) continue;
-      const end = { revision: change.revision, commitId: change.commitId };
-      const unit: MutableUnit = { after, end, coalesced: false, entries: [] };
-      units.push({ unit, changes: changes.slice(first, index + 1) });
-      after = change.revision;
-      first = index + 1;
+    const base = this.end.revision;
+    let end = base;
+    for (const [index, { revision, commitRevision }] of changes.entries()) {
+      if (revision !== base + index + 1) throw new Error(`change ${revision} does not follow ${base + index}`);
+      if (revision === commitRevision) end = revision;
     }
-    if (first !== changes.length) throw new Error(`the transaction of change ${after + 1} is not complete`);
-    for (const each of units) this.#add(each.unit, each.changes);
+    if (end !== base + changes.length) throw new Error(`the transaction of change ${end + 1} is not complete`);
+    let unit: MutableUnit | undefined;
+    for (const change of changes) {
+      const { revision, commitRevision, commitId } = change;
+      unit ??= { after: revision - 1, end: { revision: commitRevision, commitId }, coalesced: false, entries: [] };
+      this.#enter(unit, change);
+      if (revision !== commitRevision) continue;
+      this.#add(unit);
+      unit = undefined;
+    }
     this.#trim();
   }
 
@@ -93,7 +94,9 @@ export class ChangeWindow {
     const [first, last] = [changes[0]?.revision ?? end.revision, changes.at(-1)?.revision ?? end.revision];
     if (first <= after || last > end.revision || end.revision <= after)
       throw new Error(`the coalesced range ${first} to ${end.revision} does not follow ${after}`);
-    this.#add({ after, end, coalesced: true, entries: [] }, changes);
+    const unit: MutableUnit = { after, end, coalesced: true, entries: [] };
+    for (const change of changes) this.#enter(unit, change);
+    this.#add(unit);
     this.#trim();
   }
 
@@ -149,16 +152,17 @@ export class ChangeWindow {
     return low;
   }
 
-  #add(unit: MutableUnit, changes: readonly Change[]): void {
-    for (const change of changes) {
-      const resource = resourceOf(change.subject);
-      const entry = { change, supersededAt: Infinity, bytes: approximateBytes(change), resource };
-      const before = this.#newest.get(resource);
-      if (before !== undefined) before.supersededAt = change.revision;
-      this.#newest.set(resource, entry);
-      unit.entries.push(entry);
-      this.#bytes += entry.bytes;
-    }
+  #enter(unit: MutableUnit, change: Change): void {
+    const resource = resourceOf(change.subject);
+    const entry = { change, supersededAt: Infinity, bytes: approximateBytes(change), resource };
+    const before = this.#newest.get(resource);
+    if (before !== undefined) before.supersededAt = change.revision;
+    this.#newest.set(resource, entry);
+    unit.entries.push(entry);
+    this.#bytes += entry.bytes;
+  }
+
+  #add(unit: MutableUnit): void {
     this.#count += weightOf(unit);
     this.#units.push(unit);
   }

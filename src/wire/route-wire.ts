@@ -86,7 +86,7 @@ export function routeFromWire(wire: WireRoute): Route {
 }
 
 /** What a deleted route would come back to is the control plane's to know: it does not travel. */
-function lifecycleFromWire(state: RouteState): Lifecycle {
+export function lifecycleFromWire(state: RouteState): Lifecycle {
   const known = stateFromWire(state);
   if (known === 'DELETED') return { state: 'DELETED', deletedFrom: 'INACTIVE' };
   return { state: known ?? 'INACTIVE' };

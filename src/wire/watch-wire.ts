@@ -4,6 +4,7 @@ import type { TrafficPolicy } from '../domain/traffic-policy.ts';
 import { Change as WireChange } from '../gen/trafficmanager/v1/change.ts';
 import { SnapshotChunk } from '../gen/trafficmanager/v1/watch_service.ts';
 import { changeToWire } from './change-wire.ts';
+import { ReceivedChange } from './received-change.ts';
 import { routeToWire } from './route-wire.ts';
 import { policyToWire } from './traffic-policy-wire.ts';
 
@@ -25,7 +26,7 @@ const batchField = { changes: 1, continued: 2, coalescedAfter: 3 } as const;
 
 /** A change as it stands in every batch. */
 export function encodeChange(change: Change): Uint8Array {
-  return WireChange.encode(changeToWire(change)).finish();
+  return change instanceof ReceivedChange ? change.encoded : WireChange.encode(changeToWire(change)).finish();
 }
 
 /** `revision` and `commit_id`: first in every message, so that a reader in a hurry finds them there. */

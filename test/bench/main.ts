@@ -6,6 +6,7 @@ import { benchLookup } from './lookup/bench-lookup.ts';
 import { benchOverload } from './overload/bench-overload.ts';
 import { benchPolicy } from './policy/bench-policy.ts';
 import { benchResolve } from './resolve/bench-resolve.ts';
+import { benchChanges } from './sidecar/bench-changes.ts';
 import { benchFaults } from './sidecar/bench-faults.ts';
 import { benchModules } from './sidecar/bench-modules.ts';
 import { benchSidecar } from './sidecar/bench-sidecar.ts';
@@ -40,6 +41,10 @@ const benches: Readonly<
     about:
       'what opossum costs a call, and lookups a second with the breaker closed and open: of held routes, and misses',
     run: benchBreaker,
+  },
+  changes: {
+    about: 'lookups one at a time while 1,000 changes/s arrive, beside none, and what a change costs a sidecar',
+    run: benchChanges,
   },
   faults: {
     about:
@@ -82,8 +87,7 @@ const benches: Readonly<
     run: benchResolve,
   },
   sidecar: {
-    about:
-      "a sidecar's memory by routes and after 2,000 lookups/s, its start from disk, its lookups while 1,000 changes/s arrive",
+    about: "a sidecar's memory by routes and after 2,000 lookups/s, and its start from disk",
     run: benchSidecar,
   },
   soak: {

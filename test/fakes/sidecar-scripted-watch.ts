@@ -1,14 +1,11 @@
+import type { WatchedSource } from '../../sidecar/sync/control-plane-source.ts';
 import type { CallOptions } from '../../src/client/call-options.ts';
-import type { ServiceClient } from '../../src/client/service-client.ts';
 import { TrafficManagerError } from '../../src/client/traffic-manager-error.ts';
-import type {
-  GetPositionResponse,
-  WatchRequest,
+import {
   WatchResponse,
-  WatchServiceService,
+  type GetPositionResponse,
+  type WatchRequest,
 } from '../../src/gen/trafficmanager/v1/watch_service.ts';
-
-type WatchClient = ServiceClient<WatchServiceService>;
 
 /** One call of Watch, whose server the test plays. */
 export class ScriptedStream {
@@ -37,12 +34,12 @@ export class ScriptedStream {
     this.#wake?.();
   }
 
-  async *read(): AsyncGenerator<WatchResponse, void, void> {
+  async *read(): AsyncGenerator<Buffer, void, void> {
     try {
       for (;;) {
         const message = this.#messages.shift();
         if (message !== undefined) {
-          yield message;
+          yield Buffer.from(WatchResponse.encode(message).finish());
           continue;
         }
         for (const resolve of this.#asked.splice(0)) resolve();
@@ -67,13 +64,13 @@ export type ScriptedQuestion = {
 };
 
 /** The client's WatchService, with the test in the place of its server; cancelled as the client cancels it. */
-export class ScriptedWatch implements WatchClient {
+export class ScriptedWatch implements WatchedSource {
   readonly streams: ScriptedStream[] = [];
   /** Those that were not answered, oldest first. */
   questions: ScriptedQuestion[] = [];
   #waiting: (() => void)[] = [];
 
-  readonly watch: WatchClient['watch'] = (request, options: CallOptions = {}) => {
+  readonly watch: WatchedSource['watch'] = (request, options: CallOptions = {}) => {
     const stream = new ScriptedStream(request as Partial<WatchRequest>);
     const cancel = (): void => stream.end(cancelled());
     if (options.signal?.aborted === true) cancel();
@@ -83,7 +80,7 @@ export class ScriptedWatch implements WatchClient {
     return stream.read();
   };
 
-  readonly getPosition: WatchClient['getPosition'] = ({ tenant }, { signal } = {}) =>
+  readonly getPosition: WatchedSource['getPosition'] = ({ tenant }, { signal } = {}) =>
     new Promise((resolve, reject) => {
       const settled = (): void => {
         this.questions = this.questions.filter((each) => each !== question);

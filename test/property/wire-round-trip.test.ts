@@ -10,10 +10,13 @@ import { Route as WireRoute } from '../../src/gen/trafficmanager/v1/route.ts';
 import { Tenant as WireTenant } from '../../src/gen/trafficmanager/v1/tenant.ts';
 import { TrafficPolicy as WirePolicy } from '../../src/gen/trafficmanager/v1/traffic_policy.ts';
 import { changeFromWire, changeToWire } from '../../src/wire/change-wire.ts';
+import { receiveChange, ReceivedChange } from '../../src/wire/received-change.ts';
+import { ReceivedRoute } from '../../src/wire/received-route.ts';
 import { encodeResolution, encodeRouteAnswer, etagOfRouteAnswer } from '../../src/wire/resolve-wire.ts';
 import { routeFromWire, routeToWire } from '../../src/wire/route-wire.ts';
 import { tenantFromWire, tenantToWire } from '../../src/wire/tenant-wire.ts';
 import { policyFromWire, policyToWire } from '../../src/wire/traffic-policy-wire.ts';
+import { encodeChange } from '../../src/wire/watch-wire.ts';
 import { change, policy, route, tenant } from './configuration-arbitraries.ts';
 
 // A run that fails prints its seed and path: `fc.assert(…, { seed, path })` replays it.
@@ -98,6 +101,59 @@ test('a change comes out of its bytes as it went in', () => {
     { numRuns: 500 },
   );
 });
+
+test('a change that was received says what it was sent as, before and after it lets go of what was read', () => {
+  fc.assert(
+    fc.property(change, (sent) => {
+      const bytes = Buffer.from(WireChange.encode(changeToWire(sent)).finish());
+      const amongOthers = Buffer.concat([Buffer.alloc(3, 0xff), bytes, Buffer.alloc(3, 0x2a)]);
+      const received = receiveChange(amongOthers, 3, 3 + bytes.length);
+      for (const _ of ['fresh', 'settled']) {
+        expect(plain(received)).toEqual(changeAsTravelled(sent));
+        if (received instanceof ReceivedChange) received.settle();
+      }
+      expect(Buffer.from(encodeChange(received))).toEqual(bytes);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a route that was received answers with the bytes that encoding it would make', () => {
+  fc.assert(
+    fc.property(route, (sent) => {
+      const bytes = Buffer.from(WireRoute.encode(routeToWire(sent)).finish());
+      const received = new ReceivedRoute(bytes, 0, bytes.length);
+      expect(plainRoute(received)).toEqual(asTravelled(sent));
+      expect(received.encodeAnswer()).toEqual(Buffer.from(encodeRouteAnswer(sent)));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a change that was cut off anywhere is refused', () => {
+  fc.assert(
+    fc.property(change, fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), (sent, share) => {
+      const bytes = Buffer.from(WireChange.encode(changeToWire(sent)).finish());
+      const cut = Math.floor(bytes.length * share);
+      // Where whole fields are left the resource is not among them: it is the last.
+      expect(() => receiveChange(bytes, 0, cut)).toThrow(Error);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+/** The same as objects: all that is read lazily is asked for. */
+function plain(received: Change): Change {
+  const { tenant, revision, commitRevision, commitId, action, actor, correlationId, commitTimeMs, subject } = received;
+  const head = { tenant, revision, commitRevision, commitId, action, actor, correlationId, commitTimeMs };
+  if (subject.kind !== 'route') return { ...head, subject };
+  return { ...head, subject: { kind: 'route', before: subject.before, after: plainRoute(subject.after) } };
+}
+
+function plainRoute(received: Route): Route {
+  const { key, endpoints, labels, lifecycle, revision, etag, createTimeMs, updateTimeMs, updatedBy } = received;
+  return { key, endpoints, labels, lifecycle, revision, etag, createTimeMs, updateTimeMs, updatedBy };
+}
 
 test('a resolution that is put together from encoded parts decodes as a whole', () => {
   const reasons = {

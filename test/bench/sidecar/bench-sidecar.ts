@@ -2,20 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sidecarRuntime } from '../../../deploy/embedded/sidecar-runtime.ts';
-import { createClient } from '../../../src/client/create-client.ts';
-import { ResolveRequest } from '../../../src/gen/trafficmanager/v1/resolver_service.ts';
 import type { BenchOptions } from '../bench-options.ts';
-import { applyLoad } from '../load.ts';
-import { median, printTable } from '../report.ts';
+import { printTable } from '../report.ts';
 import { benchKey } from '../resolve/bench-routes.ts';
-import { spawnServer, type BenchServer } from '../spawn-server.ts';
+import { spawnServer } from '../spawn-server.ts';
 import { memoryOf } from '../watch/server-memory.ts';
 import { benchLoadedMemory } from './bench-loaded-memory.ts';
 import { benchStart } from './bench-start.ts';
+import { isHeld, startFollowing } from './following-sidecar.ts';
 
 /**
- * How light a sidecar is: its memory by routes and after lookups, its start from disk with all else down, and lookups while 1,000
- * changes a second arrive.
+ * How light a sidecar is: its memory by routes and after lookups, and its start from disk with all else down.
  */
 export async function benchSidecar(options: BenchOptions): Promise<void> {
   // As in a container, where JavaScript runs with these settings: with what was compiled kept, types are stripped once.
@@ -25,7 +22,6 @@ export async function benchSidecar(options: BenchOptions): Promise<void> {
     await benchMemory();
     await benchLoadedMemory();
     await benchStart(options);
-    await benchChanges(options);
   } finally {
     rmSync(cache, { recursive: true, force: true });
   }
@@ -45,63 +41,11 @@ async function benchMemory(): Promise<void> {
   for (const [index, { routes, services }] of [...held, ...fleets].entries()) {
     await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
     const variables = services === undefined ? {} : { TM_SIDECAR_SERVICES: services };
-    await using sidecar = await startSidecar(source, variables);
+    await using sidecar = await startFollowing(source, variables);
     if (routes > 0) await isHeld(sidecar, services === undefined ? routes : scopeRoutes);
     const { rss, heapUsed } = await memoryOf(sidecar);
     const name = services === undefined ? String(routes) : `${scopeRoutes} of ${routes}`;
     if (index > 0) rows.push([name, '', rss / megabyte, heapUsed / megabyte]);
   }
   printTable(['routes held', '', 'process MB', 'heap MB after collection'], rows);
-}
-
-type Variables = Readonly<Record<string, string>>;
-
-async function startSidecar(source: BenchServer, variables: Variables = {}): Promise<BenchServer> {
-  return await spawnServer('test/bench/resolve/sidecar-server.ts', {
-    TM_SIDECAR_SOURCE: `grpc://${source.address}`,
-    ...variables,
-  });
-}
-
-async function isHeld({ address }: BenchServer, routes: number): Promise<void> {
-  using client = createClient({ address });
-  await client.resolver.resolve({ key: benchKey(routes - 1) }, { timeoutMs: 60_000 });
-}
-
-/** Lookups beside changes, which go to disk too: quiet and busy take turns on one sidecar. */
-async function benchChanges(options: BenchOptions): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'bench-state-'));
-  try {
-    await benchChangesOf({ TM_SIDECAR_STATE_DIR: directory }, options);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
-async function benchChangesOf(variables: Variables, { rounds, seconds, routes }: BenchOptions): Promise<void> {
-  await using source = await spawnServer('test/bench/resolve/snapshot-server.ts', { BENCH_ROUTES: String(routes) });
-  await using sidecar = await startSidecar(source, variables);
-  await isHeld(sidecar, routes);
-  const request = Buffer.from(
-    ResolveRequest.encode({ key: benchKey(routes >> 1), hashKey: '', attributes: {}, method: '' }).finish(),
-  );
-  const path = '/trafficmanager.v1.ResolverService/Resolve';
-  const shape = { name: '', connections: 1, streams: 1 };
-  const figures = { quiet: [] as number[], busy: [] as number[] };
-  const cpuUs = { quiet: [] as number[], busy: [] as number[] };
-  for (let round = 0; round < rounds; round++) {
-    for (const kind of ['quiet', 'busy'] as const) {
-      await source.ask(kind === 'busy' ? '1000' : '0');
-      const load = await applyLoad({ server: sidecar, path, request, shape, seconds });
-      figures[kind].push(load.p99Ms);
-      cpuUs[kind].push(load.cpuUs);
-    }
-  }
-  const rows = (['quiet', 'busy'] as const).map((kind) => [
-    kind === 'busy' ? '1,000 changes/s' : 'no changes',
-    '',
-    median(figures[kind]),
-    median(cpuUs[kind]),
-  ]);
-  printTable(['lookups one at a time', '', 'p99 ms', 'server CPU us/request'], rows);
 }

@@ -25,13 +25,16 @@ class SpokenSource {
   #answer: ((position: GetPositionResponse) => void) | undefined;
   #broken = false;
 
-  async *watch(request: Fields<WatchRequest>, signal?: AbortSignal): AsyncGenerator<WatchResponse, void, void> {
+  async *watch(request: Fields<WatchRequest>, signal?: AbortSignal): AsyncGenerator<Buffer, void, void> {
     this.requests.push(request);
     signal?.addEventListener('abort', () => this.#wake?.());
     this.#broken = false;
     this.#messages = [];
     for (;;) {
-      while (this.#messages.length > 0) yield this.#messages.shift() as WatchResponse;
+      while (this.#messages.length > 0) {
+        const message = this.#messages.shift() as WatchResponse;
+        yield Buffer.from(WatchResponse.encode(message).finish());
+      }
       if (this.#broken || signal?.aborted === true) throw new Error('the stream broke');
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

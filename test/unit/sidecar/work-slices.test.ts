@@ -70,6 +70,44 @@ test('a piece that takes longer than a slice is done whole', () => {
   expect(done()).toBe('a');
 });
 
+test('a piece in steps is cut between them, and what came after it waits for the last', async () => {
+  const { clock, slices, add, turn } = stage();
+  let steps = '';
+  function* work(): Generator<void, string, void> {
+    for (const name of '123') {
+      steps += name;
+      clock.advance(1);
+      yield;
+    }
+    return 'whole';
+  }
+  const answering = slices.runSteps(work());
+  add('ab');
+  expect([turn(), steps]).toEqual(['', '12']);
+  expect([turn(), steps]).toEqual(['a', '123']);
+  expect(turn()).toBe('b');
+  await expect(answering).resolves.toBe('whole');
+});
+
+test('a piece in steps that comes while there is time left begins at once, and goes on in the next slice', () => {
+  const { clock, slices, add, turn, done } = stage();
+  add('a');
+  turn();
+  let steps = '';
+  function* work(): Generator<void, void, void> {
+    for (const name of '12') {
+      steps += name;
+      clock.advance(1);
+      yield;
+    }
+  }
+  void slices.runSteps(work());
+  add('b');
+  expect([done(), steps]).toEqual(['a', '1']);
+  turn();
+  expect([done(), steps]).toEqual(['ab', '12']);
+});
+
 test('what a piece answers or throws is for whoever gave it, and stops nobody else', async () => {
   const { slices, add, turn } = stage();
   const failing = slices.run(() => {
