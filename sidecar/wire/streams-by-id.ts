@@ -41,10 +41,11 @@ export class StreamsById {
   readEnded(): void {
     if (this.#fresh.size > 0) {
       for (const [id, stream] of this.#fresh) {
+        // In one map only when it is told: it may end by that, and is deleted from one.
+        this.#fresh.delete(id);
         this.#older.set(id, stream);
         stream.consumer?.stays?.();
       }
-      this.#fresh.clear();
     }
     if (this.#newest === undefined || this.#isNewestTold) return;
     this.#isNewestTold = true;

@@ -66,7 +66,8 @@ export class DeadlineWheel<Item extends Due> implements Disposable {
       this.#wakeTick = this.#nextTick();
       const sleepMs = this.#wakeTick * tickMs - clock.monotonicMs();
       this.#sleep = new AbortController();
-      if (sleepMs > 0) await clock.sleep(sleepMs, this.#sleep.signal);
+      // Late already: not before whoever arms has gone on, for nobody expects to be called back while he does.
+      await (sleepMs > 0 ? clock.sleep(sleepMs, this.#sleep.signal) : Promise.resolve());
       const now = this.#tickOf(clock.monotonicMs());
       // Woken for an item that comes before all others: sleep again, until then.
       if (now < this.#wakeTick) continue;

@@ -68,6 +68,23 @@ it('calls with the next tick for what is overdue already', async () => {
   expect(fired).toEqual(['overdue@10050']);
 });
 
+it('calls nobody while an item is armed, also when its time passes meanwhile', async () => {
+  const clock = new FakeClock();
+  const { wheel, fired } = wheelOf(clock);
+  const look = clock.monotonicMs.bind(clock);
+  // A tick ends between the two looks that arming takes.
+  clock.monotonicMs = () => {
+    const nowMs = look();
+    clock.advance(tickMs);
+    return nowMs;
+  };
+  wheel.arm(item('a'), 0);
+  expect(fired).toEqual([]);
+  clock.monotonicMs = look;
+  await nextTurn();
+  expect(fired.length).toBe(1);
+});
+
 it('lets an item be armed again while it is called, without end or loss', async () => {
   const { wheel, fired, pass } = wheelOf(new FakeClock(), (due, owner) => owner.arm(due, due.dueMs + 100));
   wheel.arm(item('a'), 100);

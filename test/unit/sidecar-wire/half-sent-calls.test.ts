@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import { GrpcAcceptor } from '../../../sidecar/wire/grpc/grpc-acceptor.ts';
 import type { Method } from '../../../sidecar/wire/grpc/server-call.ts';
+import type { Stream } from '../../../sidecar/wire/stream.ts';
 import { FakeAlarmClock } from '../../fakes/fake-alarm-clock.ts';
 import { frame, plainBlock } from '../../support/sidecar-wire/frames.ts';
 import { RawPeer, requestFields } from '../../support/sidecar-wire/raw-peer.ts';
@@ -126,4 +127,24 @@ it('sets no alarm for calls that are answered as they are read', async () => {
   peer.send(...[7, 9].map((id) => calling(id, 'Unary', '1S')), ...[7, 9].map(body));
   await peer.until(() => codeOf(peer, 9) === '0');
   expect(clock.armedTimes).toBe(0);
+});
+
+it('forgets the streams that end as they are told that they stay', async () => {
+  const acceptor = {
+    accept: (stream: Stream): void => {
+      const ignored = (): void => {};
+      stream.consumer = {
+        headers: ignored,
+        data: ignored,
+        reset: ignored,
+        drained: ignored,
+        stays: () => stream.reset('CANCEL'),
+      };
+    },
+  };
+  const peer = new RawPeer({ acceptor });
+  peer.send(...[1, 3, 5].map((id) => frame(HEADERS, END_HEADERS, id, plainBlock(requestFields()))));
+  await peer.ping();
+  expect([1, 3, 5].map((id) => peer.resetOf(id))).toEqual(['CANCEL', 'CANCEL', 'CANCEL']);
+  expect(peer.connection.hasStreams).toBe(false);
 });
