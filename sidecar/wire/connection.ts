@@ -157,7 +157,7 @@ export class Connection implements FrameReceiver, Watched {
       this.#output.release();
     }
     // Who does not read what it asks for is not read from.
-    if (this.#output.backlogBytes > 2 * this.#streams.backlogBytesMax) this.#options.socket.pause();
+    if (this.#output.backlogBytes > 2 * this.#streams.backlogBytesMax) this.#output.pauseReading();
   }
 
   #drained(): void {

@@ -63,6 +63,12 @@ export class Output implements Flushable {
     });
   }
 
+  /** Nothing is read any more before the socket has passed on what it holds now. */
+  pauseReading(): void {
+    this.#options.socket.pause();
+    this.awaitPassing();
+  }
+
   /** Until `release`, nothing is flushed at the end of the turn: whoever holds will. */
   hold(): void {
     this.#held++;

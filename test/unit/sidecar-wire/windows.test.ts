@@ -65,6 +65,20 @@ it('goes on when its socket has passed on what it held, also where so many share
   expect(peer.bodyOf(1).length).toBe(answer.length);
 });
 
+it('reads on from who has read what waited for it, also where so many share the memory that little may wait', async () => {
+  const peer = await peerAmong(4_096, 'x'.repeat(4_000));
+  peer.stopReading();
+  // Each time as much as goes out in one write, so that nothing waits behind it.
+  const ids = Array.from({ length: 36 }, (_none, index) => 2 * index + 1);
+  for (let from = 0; from < ids.length; from += 9) {
+    peer.send(...ids.slice(from, from + 9).map((id) => whole(id)));
+    await new Promise(setImmediate);
+  }
+  peer.readOn();
+  await peer.until(() => ids.every((id) => peer.bodyOf(id).length === 4_000));
+  expect(peer.goAway).toBeUndefined();
+});
+
 it('gives padding back to both windows, as it does what it pads', async () => {
   const peer = new RawPeer({ acceptor: new EchoAcceptor() });
   await peer.ping();
