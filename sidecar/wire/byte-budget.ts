@@ -77,6 +77,7 @@ export class ByteBudget {
   }
 
   #divide(): void {
-    this.#socketBytes = Math.max(sentFrameBytesMax, this.#bytes / Math.max(1, this.#sharers));
+    // Whole bytes, for what goes out is cut by it.
+    this.#socketBytes = Math.max(sentFrameBytesMax, Math.floor(this.#bytes / Math.max(1, this.#sharers)));
   }
 }

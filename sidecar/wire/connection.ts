@@ -43,7 +43,8 @@ export class Connection implements FrameReceiver, Watched {
     this.#reader = new FrameReader(this, { frameBytesMax: limits.frameBytesMax, preface });
     this.#blocks = new HeaderBlocks(limits, account);
     const keepsBuffers = 'encrypted' in socket;
-    this.#output = new Output({ socket, turn, pool, keepsBuffers }, this.#peer.frameBytesMax);
+    const onPassed = (): void => this.#drained();
+    this.#output = new Output({ socket, turn, pool, keepsBuffers, onPassed }, this.#peer.frameBytesMax);
     this.#receiveWindow = new ReceiveWindow(Math.max(limits.connectionWindowBytes, windowBytesDefault));
     const monotonicMs = (): number => clock.monotonicMs();
     this.#resets = new AbuseMeter(limits.resets, { monotonicMs, what: 'streams that are reset' });
@@ -156,7 +157,7 @@ export class Connection implements FrameReceiver, Watched {
       this.#output.release();
     }
     // Who does not read what it asks for is not read from.
-    if (this.#output.backlogBytes > 2 * this.#streams.backlogBytesMax) this.#options.socket.pause();
+    if (this.#output.backlogBytes > 2 * this.#streams.backlogBytesMax) this.#output.pauseReading();
   }
 
   #drained(): void {

@@ -10,6 +10,8 @@ export type OutputOptions = {
   readonly pool: BufferPool;
   /** Whether the socket may still read a buffer after it said that it has written it: TLS does. */
   readonly keepsBuffers: boolean;
+  /** The socket has passed on what it held when `awaitPassing` was called. */
+  readonly onPassed: () => void;
 };
 
 const noBytes: Buffer = Buffer.alloc(0);
@@ -25,6 +27,7 @@ export class Output implements Flushable {
   #held = 0;
   #writtenBytes = 0;
   #frameBytesMax = 0;
+  #awaitsPassing = false;
 
   constructor(options: OutputOptions, frameBytesMax: number) {
     this.#options = options;
@@ -44,6 +47,26 @@ export class Output implements Flushable {
   /** Bytes that the socket has passed on since the beginning. */
   get passedOnBytes(): number {
     return this.#writtenBytes - this.backlogBytes;
+  }
+
+  /**
+   * Somebody waits for the socket. It says `drain` by itself only when it has held as much as its own mark, 64 KiB: more than it may hold
+   * where over a thousand connections share their memory. A write of nothing comes to its end behind all that was written before.
+   */
+  awaitPassing(): void {
+    const { socket, onPassed } = this.#options;
+    if (this.#awaitsPassing || this.backlogBytes === 0 || socket.writableNeedDrain || !socket.writable) return;
+    this.#awaitsPassing = true;
+    socket.write(noBytes, () => {
+      this.#awaitsPassing = false;
+      onPassed();
+    });
+  }
+
+  /** Nothing is read any more before the socket has passed on what it holds now. */
+  pauseReading(): void {
+    this.#options.socket.pause();
+    this.awaitPassing();
   }
 
   /** Until `release`, nothing is flushed at the end of the turn: whoever holds will. */

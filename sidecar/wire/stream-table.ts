@@ -283,7 +283,7 @@ export class StreamTable implements StreamCarrier {
   /** Lets those that wait send in turns, one frame each, until the window or the socket is full. */
   pump(): void {
     for (const stream of this.#waiting) {
-      if (this.sendable <= 0) return;
+      if (this.sendable <= 0) return this.#options.output.awaitPassing();
       this.#waiting.delete(stream);
       // It comes back to the end of the set, which this loop reaches, if it has more.
       stream.pump(this.#frameBytesMax);
@@ -349,7 +349,9 @@ export class StreamTable implements StreamCarrier {
   }
 
   awaitWindow(stream: Stream): void {
-    if (stream.sendWindow > 0) this.#waiting.add(stream);
+    if (stream.sendWindow <= 0) return;
+    this.#waiting.add(stream);
+    if (this.sendable <= 0) this.#options.output.awaitPassing();
   }
 
   reserve(bytes: number): boolean {

@@ -102,6 +102,10 @@ export class RawPeer {
     this.#far.pause();
   }
 
+  readOn(): void {
+    this.#far.resume();
+  }
+
   destroy(): void {
     this.#far.destroy();
   }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { frameFlags, frameTypes } from '../../../sidecar/wire/frame.ts';
 import type { StreamAcceptor } from '../../../sidecar/wire/connection-options.ts';
+import { ByteBudget } from '../../../sidecar/wire/byte-budget.ts';
 import { wireLimits } from '../../../sidecar/wire/limits.ts';
 import { open, whole } from '../../support/sidecar-wire/conformance.ts';
 import { EchoAcceptor } from '../../support/sidecar-wire/echo-acceptor.ts';
@@ -32,6 +33,50 @@ it('sends no more on all streams together than the window of the connection, and
   await peer.until(() => sentBytes() === 75_535);
   peer.send(frame(WINDOW_UPDATE, 0, 0, uint32(10_000)));
   await peer.until(() => sentBytes() === 80_000);
+});
+
+/** A peer that opens all windows for an answer, and the budget of a server with so many connections. */
+async function peerAmong(connections: number, answer: string): Promise<RawPeer> {
+  const budget = new ByteBudget(wireLimits.heldBytesMaxOfAll);
+  for (let count = 1; count < connections; count++) budget.join();
+  const peer = new RawPeer({ acceptor: new EchoAcceptor(answer), settings: [[4, 1_000_000]], budget });
+  peer.send(frame(WINDOW_UPDATE, 0, 0, uint32(1_000_000)));
+  await peer.ping();
+  return peer;
+}
+
+it('cuts what is sent into whole bytes, however many share the memory of the sockets', async () => {
+  const answer = '0123456789'.repeat(50_000);
+  const peer = await peerAmong(300, answer);
+  peer.send(whole(1));
+  await peer.until(() => peer.bodyOf(1).length >= answer.length);
+  expect(peer.bodyOf(1)).toBe(answer);
+});
+
+it('goes on when its socket has passed on what it held, also where so many share the memory that it holds little', async () => {
+  const answer = 'x'.repeat(300_000);
+  const peer = await peerAmong(2_048, answer);
+  peer.stopReading();
+  peer.send(whole(1));
+  while (peer.connection.queuedBytes === 0) await new Promise(setImmediate);
+  peer.readOn();
+  // Nothing else comes from the peer that would make it look again.
+  await peer.until(() => peer.bodyOf(1).length >= answer.length);
+  expect(peer.bodyOf(1).length).toBe(answer.length);
+});
+
+it('reads on from who has read what waited for it, also where so many share the memory that little may wait', async () => {
+  const peer = await peerAmong(4_096, 'x'.repeat(4_000));
+  peer.stopReading();
+  // Each time as much as goes out in one write, so that nothing waits behind it.
+  const ids = Array.from({ length: 36 }, (_none, index) => 2 * index + 1);
+  for (let from = 0; from < ids.length; from += 9) {
+    peer.send(...ids.slice(from, from + 9).map((id) => whole(id)));
+    await new Promise(setImmediate);
+  }
+  peer.readOn();
+  await peer.until(() => ids.every((id) => peer.bodyOf(id).length === 4_000));
+  expect(peer.goAway).toBeUndefined();
 });
 
 it('gives padding back to both windows, as it does what it pads', async () => {
