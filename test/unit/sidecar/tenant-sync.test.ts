@@ -138,6 +138,36 @@ test.each(Object.entries(gaps))('a gap %s makes it start over, and takes nothing
   expect(heldUrl(sync)).toBe('grpc://told:1');
 });
 
+const otherEnds = { 'fewer than': -1, 'more than': 1 };
+
+test.each(Object.entries(otherEnds))(
+  '%s it was told of as told makes it start over, and proves nothing',
+  async (_, off) => {
+    await using run = await startLive();
+    const { sync, source, history, clock, following } = run;
+    const before = sync.memory.position;
+    clock.advance(500);
+    const { changes, position, coalescedAfter } = rangeOf(history.commit(moveRoute(key, 'grpc://told:1')));
+    const end = { ...position, revision: position.revision + off };
+    following.tell((sink) => sink.changes({ changes, position: end, coalescedAfter }, 0));
+    await clock.untilSomebodySleeps();
+    expect(sync.memory.position).toEqual(before);
+    expect(sync.stalenessMs()).toBe(500);
+    clock.advance(baseMs);
+    expect((await source.following(2)).after).toBeUndefined();
+  },
+);
+
+test('no changes up to somewhere else make it start over, and prove nothing', async () => {
+  await using run = await startLive();
+  const { sync, history, clock, following } = run;
+  clock.advance(500);
+  history.commit(moveRoute(key, 'grpc://never-told:1'));
+  following.tell((sink) => sink.changes({ changes: [], position: history.position, coalescedAfter: undefined }, 0));
+  await clock.untilSomebodySleeps();
+  expect(sync.stalenessMs()).toBe(500);
+});
+
 test('a confirmation of more than was told is a gap too', async () => {
   await using run = await startLive();
   const { sync, source, history, clock, following } = run;
