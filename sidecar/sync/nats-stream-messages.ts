@@ -6,6 +6,7 @@ import {
   type StreamUpdate as WireUpdate,
 } from '../../src/gen/trafficmanager/v1/change_stream.ts';
 import { splitFields } from '../../src/wire/field-walk.ts';
+import { ownBytes } from '../../src/wire/own-bytes.ts';
 import { receiveChange } from '../../src/wire/received-change.ts';
 import { decodeStreamMeta } from '../../src/wire/stream-wire.ts';
 
@@ -49,7 +50,7 @@ const changesTag = 0x32;
 
 /** The changes in it keep bytes of their own: the message stands in a larger piece of memory, which they would hold on to. */
 export function liveUpdateFrom(message: Uint8Array): LiveUpdate {
-  const bytes = Buffer.from(message);
+  const bytes = ownBytes(message);
   const { values, rest } = splitFields(bytes, { start: 0, end: bytes.length }, changesTag);
   const wire = StreamUpdate.decode(rest);
   const changes = values.map(({ start, end }) => receiveChange(bytes, start, end));

@@ -127,6 +127,10 @@ export class TenantSync implements AsyncDisposable {
         if (range.coalescedAfter === undefined) {
           const misplaced = fresh.find((change, index) => change.revision !== held + 1 + index);
           if (misplaced !== undefined) throw this.#startOver(`it told change ${misplaced.revision} too early`);
+          const told = held + fresh.length;
+          const end = Math.max(held, range.position.revision);
+          if (end !== told)
+            throw this.#startOver(`it told all changes up to ${told}, and says that they are up to ${end}`);
         }
         this.memory.advance(range);
         received(stalenessMs);

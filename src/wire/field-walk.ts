@@ -1,9 +1,9 @@
 import { WireType } from '@bufbuild/protobuf/wire';
-import { readVarint, varintBytes } from './varint.ts';
+import { readVarint } from './varint.ts';
 
 /**
- * Walks over the fields of one protobuf message without making anything of them. Throws when a field ends behind the message, or has a
- * wire type that nobody writes.
+ * Walks over the fields of one protobuf message without making anything of them. Throws when a field ends behind the message, or is
+ * none that anybody writes: then the bytes are no message, and what they say goes for nothing.
  */
 export class FieldWalk {
   readonly bytes: Buffer;
@@ -28,17 +28,18 @@ export class FieldWalk {
   next(): boolean {
     if (this.#next >= this.#last) return false;
     this.at = this.#next;
+    this.start = endOfVarint(this.bytes, this.at);
     this.tag = readVarint(this.bytes, this.at);
-    this.start = this.at + varintBytes(this.tag);
+    if (this.tag < 8 || this.tag > 0xffff_ffff) throw new Error('a field has no number that a field can have');
     const type: WireType = this.tag & 7;
     switch (type) {
       case WireType.Varint:
         this.end = endOfVarint(this.bytes, this.start);
         break;
       case WireType.LengthDelimited: {
-        const bytes = readVarint(this.bytes, this.start);
-        this.start = endOfVarint(this.bytes, this.start);
-        this.end = this.start + bytes;
+        const lengthAt = this.start;
+        this.start = endOfVarint(this.bytes, lengthAt);
+        this.end = this.start + readVarint(this.bytes, lengthAt);
         break;
       }
       case WireType.Bit64:
@@ -83,9 +84,13 @@ export function splitFields(
   return { values, rest: Buffer.concat(rest) };
 }
 
-/** Where the varint ends that begins here; revisions and negative numbers have up to ten bytes. */
+/** Negative numbers have as many. */
+const varintBytesMax = 10;
+
+/** Where the varint ends that begins here. A longer one would be no number any more, but Infinity or NaN, which no walk gets past. */
 function endOfVarint(bytes: Buffer, at: number): number {
   let end = at;
   while ((bytes[end] ?? 0) >= 0x80) end++;
+  if (end - at >= varintBytesMax) throw new Error(`a varint has more than ${varintBytesMax} bytes`);
   return end + 1;
 }

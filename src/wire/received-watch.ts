@@ -1,6 +1,7 @@
 import type { Change } from '../domain/change.ts';
 import { ChangeBatch, WatchResponse } from '../gen/trafficmanager/v1/watch_service.ts';
 import { splitFields } from './field-walk.ts';
+import { ownBytes } from './own-bytes.ts';
 import { receiveChange } from './received-change.ts';
 
 /** `change_batch` of a WatchResponse, and `changes` in it, by their tags, in watch_service.proto. */
@@ -36,7 +37,7 @@ function receiveBatch(
   { start, end }: { readonly start: number; readonly end: number },
 ): ReceivedBatch {
   // Who sends keeps the message in a larger piece of memory, which the changes would hold on to.
-  const bytes = Buffer.from(message.subarray(start, end));
+  const bytes = ownBytes(message.subarray(start, end));
   const { values, rest } = splitFields(bytes, { start: 0, end: bytes.length }, changesTag);
   const { continued, coalescedAfter } = ChangeBatch.decode(rest);
   return { changes: changesIn(bytes, values), continued, coalescedAfter };

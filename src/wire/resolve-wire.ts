@@ -1,4 +1,4 @@
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Freshness, FreshnessSource } from '../domain/freshness.ts';
 import type { Resolution, SelectionReason as Reason } from '../domain/resolve.ts';
 import type { Route } from '../domain/route.ts';
@@ -9,9 +9,9 @@ import {
   ResolveResponse,
   SelectionReason,
 } from '../gen/trafficmanager/v1/resolver_service.ts';
+import { FieldWalk } from './field-walk.ts';
 import { routeFromWire, routeToWire } from './route-wire.ts';
 import { policyFromWire, policyToWire } from './traffic-policy-wire.ts';
-import { readVarint, varintBytes } from './varint.ts';
 
 const reasonToWire = {
   KEY: SelectionReason.SELECTION_REASON_KEY,
@@ -112,39 +112,11 @@ const etagTag = 0x2a;
  * for the etag of what was held before it: decoding the whole route for that was a third of all the garbage that a change made.
  */
 export function etagOfRouteAnswer(bytes: Buffer, start: number, end: number): string {
-  // Behind the tag of `route` and its length.
-  let at = afterVarint(bytes, start + 1);
-  while (at < end) {
-    const tag = readVarint(bytes, at);
-    at += varintBytes(tag);
-    const next = endOfValue(bytes, tag, at);
-    if (tag === etagTag) return bytes.toString('utf8', afterVarint(bytes, at), next);
-    at = next;
-  }
-  return '';
-}
-
-function endOfValue(bytes: Buffer, tag: number, at: number): number {
-  const type: WireType = tag & 7;
-  switch (type) {
-    case WireType.Varint:
-      return afterVarint(bytes, at);
-    case WireType.LengthDelimited:
-      return afterVarint(bytes, at) + readVarint(bytes, at);
-    case WireType.Bit64:
-      return at + 8;
-    case WireType.Bit32:
-      return at + 4;
-    case WireType.StartGroup:
-    case WireType.EndGroup:
-    default:
-      throw new Error(`a field of a route has the wire type ${type}, which nobody writes`);
-  }
-}
-
-/** Where the varint ends that begins here; revisions and negative numbers have up to ten bytes. */
-function afterVarint(bytes: Buffer, at: number): number {
-  let end = at;
-  while ((bytes[end] ?? 0) >= 0x80) end++;
-  return end + 1;
+  const answer = new FieldWalk(bytes, start, end);
+  let etag = '';
+  if (!answer.next()) return etag;
+  const route = new FieldWalk(bytes, answer.start, answer.end);
+  // The last one counts, as it does for whoever decodes the route.
+  while (route.next()) if (route.tag === etagTag) etag = route.text();
+  return etag;
 }

@@ -63,6 +63,21 @@ test('the etag of a route is found among its bytes, wherever they stand', () => 
   );
 });
 
+test('of a route that says its etag twice the last one counts, among its bytes too', () => {
+  fc.assert(
+    fc.property(route, fc.string({ minLength: 1 }), (sent, etag) => {
+      const twice = Buffer.concat([
+        WireRoute.encode(routeToWire(sent)).finish(),
+        WireRoute.encode(routeToWire({ ...sent, etag })).finish(),
+      ]);
+      const received = new ReceivedRoute(twice, 0, twice.length);
+      const answer = received.encodeAnswer();
+      expect(received.etag).toBe(etag);
+      expect(etagOfRouteAnswer(answer, 0, answer.length)).toBe(etag);
+    }),
+  );
+});
+
 test('a deleted route says when it was deleted, and no other does', () => {
   fc.assert(
     fc.property(route, (sent) => {

@@ -111,20 +111,30 @@ test('a source that refuses even to start over is not asked again and again', as
 const gaps = {
   'before the first change': (history: SidecarHistory) => {
     history.commit(moveRoute(key, 'grpc://skipped:1'));
-    return history.commit(moveRoute(key, 'grpc://told:1'));
+    return rangeOf(history.commit(moveRoute(key, 'grpc://told:1')));
   },
   'between two changes': (history: SidecarHistory) => {
     const first = history.commit(moveRoute(key, 'grpc://first:1'));
     history.commit(moveRoute(key, 'grpc://skipped:1'));
-    return [...first, ...history.commit(moveRoute(key, 'grpc://told:1'))];
+    return rangeOf([...first, ...history.commit(moveRoute(key, 'grpc://told:1'))]);
+  },
+  'behind the last change': (history: SidecarHistory) => {
+    const range = rangeOf(history.commit(moveRoute(key, 'grpc://first:1')));
+    return { ...range, position: rangeOf(history.commit(moveRoute(key, 'grpc://told:1'))).position };
+  },
+  'instead of any change': (history: SidecarHistory) => {
+    return { ...rangeOf(history.commit(moveRoute(key, 'grpc://told:1'))), changes: [] };
+  },
+  'said to be before the last change': (history: SidecarHistory) => {
+    return { ...rangeOf(history.commit(moveRoute(key, 'grpc://told:1'))), position: { revision: 1, commitId: '' } };
   },
 };
 
-test.each(Object.entries(gaps))('a gap %s makes it start over, and takes nothing', async (_, changesWithGap) => {
+test.each(Object.entries(gaps))('a gap %s makes it start over, and takes nothing', async (_, rangeWithGap) => {
   await using run = await startLive();
   const { sync, source, history, clock, following } = run;
   const before = sync.memory.position;
-  following.tell((sink) => sink.changes(rangeOf(changesWithGap(history)), 0));
+  following.tell((sink) => sink.changes(rangeWithGap(history), 0));
   expect(following.isFollowed()).toBe(false);
   await clock.untilSomebodySleeps();
   expect(sync.state.kind).toBe('stale');
