@@ -155,7 +155,7 @@ describe('a change stream', () => {
     const before = await published.untilEqual(tenant);
     const repairsBefore = await repairs();
     await harm(tenant);
-    expect(await published.difference(tenant)).toBeDefined();
+    // What was harmed does not equal again before it is repaired, which may be at once.
     const after = await published.untilEqual(tenant);
     expect(after.meta?.epoch).not.toBe(before.meta?.epoch);
     // The report is written right after the meta that ends the repair.

@@ -11,8 +11,6 @@ import { ChangeStreamError, type StreamHead } from '../../src/ports/change-strea
 export interface PublishedStreams extends AsyncDisposable {
   head(tenant: string): Promise<StreamHead | undefined>;
   entries(tenant: string): Promise<HeldEntry[]>;
-  /** What the stream has otherwise than Postgres; undefined: nothing. */
-  difference(tenant: string): Promise<string | undefined>;
   /** Looks until the stream is what Postgres has, and answers its head; rejects with what differs when that takes too long. */
   untilEqual(tenant: string, boundMs?: number): Promise<StreamHead>;
 }
@@ -84,10 +82,6 @@ export async function readPublishedStreams(natsUrl: string, databaseUrl: string)
   return {
     head: async (tenant) => await stream.head(tenant),
     entries,
-    difference: async (tenant) => {
-      const outcome = await compare(tenant);
-      return typeof outcome === 'string' ? outcome : undefined;
-    },
     untilEqual: async (tenant, boundMs = boundMsDefault) => {
       const end = performance.now() + boundMs;
       for (;;) {
